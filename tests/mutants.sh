@@ -415,7 +415,9 @@ mutant kernel-reload-in-parts kernel/mod.rs 'return Err(refusal);
         }
         let mut taken'
 
-mutant release-gate-never-shuts release/step.rs '(phase > *first && !self.approved.contains(&phase)).then_some((*first, set))' '(phase > *first && !self.approved.contains(&phase) && phase > 99).then_some((*first, set))'
+mutant release-gate-never-shuts release/step.rs '(phase > *first).then_some((*first, set))' '(phase > *first && phase > 99).then_some((*first, set))'
+mutant release-approval-is-permanent release/step.rs 'sets.retain(|name| !is_over(name));' 'sets.retain(|name| !is_over(name) || true);'
+mutant release-approval-is-for-all release/step.rs 'if part.phase < *phase && !is_excused && is_first {' 'if false && part.phase < *phase && !is_excused && is_first {'
 mutant release-bake-does-not-count release/step.rs 'part.seen_well && part.well_since.is_some_and(baked)' 'part.well_since.is_some()'
 mutant release-what-nobody-asked-counts release/step.rs 'part.seen_well && part.well_since.is_some_and(baked)' 'part.well_since.is_some_and(baked)'
 mutant release-evidence-is-not-revoked release/step.rs 'if part.well_since.take().is_some() {' 'if part.well_since.is_none() {'

@@ -74,6 +74,7 @@ fn scale_set(instances: usize) -> SetConfig {
             enable_cross_zone_upgrade: true,
             prioritize_unhealthy_instances: false,
             max_surge: false,
+            batch_of: phasegate_core::domain::BatchOf::Set,
             batches: Vec::new(),
         },
         gate: HealthGate {

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::access::InForce;
 use crate::api::{self, Guard, server};
+use crate::catalogue::Watches;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::discovery::Discoveries;
@@ -77,6 +78,7 @@ pub struct Host {
     tending: Tending,
     prober: Arc<Prober>,
     sources: Arc<Discoveries>,
+    catalogue: Arc<Watches>,
     drivers: Drivers,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
@@ -119,8 +121,10 @@ impl Host {
         let starting = begin(&door, options, &plugins, (found_before, clock)).await;
         let (sources, loop_thread) = goes_on(starting, &door, loop_thread).await?;
         let tending = Tending::start(tender, config.retention, clock)?;
+        let catalogue = parts::catalogue(config, clock, &door);
         let behind = (door.clone(), plugins.clone(), drivers.clone());
-        let reloader = Arc::new(Reloader::new(config, behind, Arc::clone(&in_force)));
+        let taken_over = (Arc::clone(&in_force), Arc::clone(&catalogue));
+        let reloader = Arc::new(Reloader::new(config, behind, taken_over));
         let denials = Arc::new(api::Denials::default());
         let asked = api::Host {
             door: door.clone(),
@@ -131,6 +135,7 @@ impl Host {
             hands: Arc::new(plugins),
             configuration: Arc::new(reloader.clone()),
             sources: behind_api::sources(&sources),
+            catalogue: behind_api::catalogue(&catalogue),
             shortages: Arc::clone(&shortages),
             recording: recorder.map(|recorder| behind_api::recording(recorder, runtime)),
             uploads: api::Uploads::new(config.server.data_dir.join("uploads")),
@@ -154,6 +159,7 @@ impl Host {
             tending,
             prober,
             sources,
+            catalogue,
             drivers,
             stop,
             tasks,
@@ -183,11 +189,12 @@ impl Host {
     /// (`server.onExit`). Waits for no probe, name, guest or
     /// agent, and for processes as long as their driver was told to.
     pub async fn stop(self) {
-        let Self { door, loop_thread, tending, prober, sources, drivers, stop, tasks, .. } = self;
+        let Self { door, loop_thread, tending, prober, sources, catalogue, drivers, stop, tasks, .. } = self;
         // Nobody listening any more is what is wanted.
         let _ = stop.send(true);
         // It waits for no source.
         sources.stop();
+        catalogue.stop();
         let loop_ends = async {
             door.send(Event::Ending).await;
             // The loop ends after its turn; one that panicked has said so on stderr.

@@ -9,6 +9,7 @@
 pub mod access;
 pub mod api;
 pub mod author;
+pub mod catalogue;
 pub mod children;
 pub mod cli;
 pub mod clock;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::access::InForce;
 use crate::access::in_force::Loaded;
+use crate::catalogue::Watches;
 use crate::config::{self, Config, LoadConfigError};
 use crate::plugins::config::PluginConfig;
 use crate::plugins::hands::Hands;
@@ -23,6 +24,7 @@ pub struct Reloader {
     hands: Hands,
     drivers: Drivers,
     in_force: Arc<InForce>,
+    catalogue: Arc<Watches>,
     /// What the host goes by; one reload at a time.
     current: tokio::sync::Mutex<Config>,
 }
@@ -33,9 +35,9 @@ impl Reloader {
     pub fn new(
         config: &Config,
         (door, hands, drivers): (Door, Hands, Drivers),
-        in_force: Arc<InForce>,
+        (in_force, catalogue): (Arc<InForce>, Arc<Watches>),
     ) -> Self {
-        Self { door, hands, drivers, in_force, current: tokio::sync::Mutex::new(config.clone()) }
+        Self { door, hands, drivers, in_force, catalogue, current: tokio::sync::Mutex::new(config.clone()) }
     }
 
     /// Reads the file and goes over to it, for whoever asks for it. The outcome is in the log, too.
@@ -127,6 +129,10 @@ impl Reloader {
             change.releases = Some(Box::new(next.releases.clone()));
             changed.push("releases".to_owned());
         }
+        if current.catalogue != next.catalogue {
+            change.rest = Rest::Other;
+            changed.push("extensionTypes".to_owned());
+        }
         change.drivers = match self.make_ready(current, &next) {
             Ok(drivers) => drivers,
             Err(message) => {
@@ -143,6 +149,7 @@ impl Reloader {
             changed.push("server (tokens, TLS)".to_owned());
         }
         self.in_force.take_up(next.server.access.clone(), loaded);
+        self.catalogue.go_by(&next.catalogue);
         *current = next;
         keys.iter().for_each(|key| tracing::info!("reload: {key}"));
         let file_differs = self.file_differs();

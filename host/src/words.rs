@@ -95,6 +95,7 @@ pub(crate) fn wait_code(wait: Wait) -> wire::WaitingCode {
         Wait::SelfDoubt => wire::WaitingCode::SelfDoubt,
         Wait::Release => wire::WaitingCode::Release,
         Wait::Zone => wire::WaitingCode::Zone,
+        Wait::Group => wire::WaitingCode::MachineGroup,
         Wait::Bake => wire::WaitingCode::Bake,
         Wait::Health => wire::WaitingCode::Health,
         Wait::Driver => wire::WaitingCode::Driver,

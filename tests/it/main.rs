@@ -36,6 +36,7 @@ mod discovery;
 mod doors;
 mod drivers;
 mod ends;
+mod estate;
 mod events;
 mod evidence;
 mod examples;

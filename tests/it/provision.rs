@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use crate::support::agent::{Agent, answer};
 use crate::support::answers::Answers;
 use crate::support::{Site, fleet, wait_for};
 
@@ -175,6 +176,50 @@ fn one_that_is_found_later_is_new() {
         (&["base", "app", "logs"].map(str::to_owned)[..], 3)
     );
     host.stop();
+}
+
+#[test]
+fn an_agent_is_given_the_settings_in_its_request_and_no_log_has_the_secret() {
+    let answers = Answers::start(&[0]);
+    let agent = Agent::start(|seen, _| match seen.method.as_str() {
+        "POST" => answer(200, "", ""),
+        _ => answer(200, "", r#"{"version":"v1"}"#),
+    });
+    let site = Site::new();
+    let set = fleet::answered_by_the_test(&answers.ports, "builtin:azure-health");
+    let (head, rest) =
+        set.toml().split_once("[scaleSets.driver]").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    let (_, rest) = rest.split_once("[scaleSets.model]\nversion = \"v1\"\n").unwrap();
+    let port = agent.port;
+    let driver = format!(
+        r#"[scaleSets.driver]
+kind = "http"
+url = "http://127.0.0.1:{port}/up/{{id}}"
+observeUrl = "http://127.0.0.1:{port}/version/{{id}}"
+[scaleSets.model]
+version = "v1"
+extensions = [{{ name = "base", version = "1", settings = {{ level = "info" }}, protectedSettings = "secret" }}]
+"#
+    );
+    site.write("phasegate.toml", format!("{head}{driver}{rest}"));
+    let secret = site.write("secret", SECRET);
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let host = site.host();
+    wait_for("the settings at the agent", || {
+        let bodies = agent.seen().into_iter().filter(|seen| seen.method == "POST");
+        let mut bodies = bodies.filter_map(|seen| serde_json::from_str::<serde_json::Value>(&seen.body).ok());
+        let body = bodies.find(|body| body["component"] == "base")?;
+        assert_eq!(
+            (&body["settings"]["level"], &body["protectedSettings"]),
+            (&"info".into(), &SECRET.into())
+        );
+        Some(())
+    });
+    host.stop();
+    assert!(!site.log().contains(SECRET));
+    let grep =
+        std::process::Command::new("grep").args(["-r", SECRET]).arg(site.path("data")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&grep.stdout), "", "neither in the record nor in a log");
 }
 
 #[test]

@@ -43,12 +43,13 @@ const HOST: Arrows = &[
     ("discovery", &["clock", "keys", "net"]),
     ("drivers", &["children", "clock", "keys", "net"]),
     ("plugins", &["children", "clock", "net", "recording"]),
+    ("catalogue", &["children", "clock", "net", "plugins"]),
     // From a file to the hands' own types.
     ("access", &["net"]),
-    ("config", &["access", "discovery", "drivers", "keys", "net", "plugins", "recording"]),
+    ("config", &["access", "catalogue", "discovery", "drivers", "keys", "net", "plugins", "recording"]),
     ("shell", &["clock", "drivers", "measure", "plugins"]),
     // Doors.
-    ("reload", &["access", "config", "plugins", "shell", "words"]),
+    ("reload", &["access", "catalogue", "config", "plugins", "shell", "words"]),
     ("api", &["access", "clock", "log", "measure", "net", "shell", "words"]),
     ("author", &["clock", "net", "probe"]),
     ("demo", &["clock", "config"]),
@@ -57,6 +58,7 @@ const HOST: Arrows = &[
         &[
             "access",
             "api",
+            "catalogue",
             "children",
             "clock",
             "config",

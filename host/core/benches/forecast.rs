@@ -47,6 +47,7 @@ fn setup(instances: usize) -> Setup {
                 enable_cross_zone_upgrade: false,
                 prioritize_unhealthy_instances: false,
                 max_surge: false,
+                batch_of: phasegate_core::domain::BatchOf::Set,
                 batches: Vec::new(),
             },
             gate: HealthGate {

@@ -7,7 +7,9 @@ use std::error::Error;
 use std::pin::Pin;
 
 use axum::body::Bytes;
-use phasegate_core::domain::{By, Digest, PluginName, PluginStamp, ScaleSetName, WallTime};
+use phasegate_core::domain::{
+    By, Digest, ExtensionType, PluginName, PluginStamp, ReleaseVersion, ScaleSetName, WallTime,
+};
 use phasegate_core::kernel::effect::Used;
 use phasegate_core::lifecycle::{Failing, Key, Pair, Ticket};
 use phasegate_wire as wire;
@@ -100,6 +102,18 @@ pub struct Again {
     /// Whether the component promises the same answer.
     pub pure: bool,
 }
+
+/// Where versions are listed, and who accepts them.
+pub trait Catalogue: Send + Sync {
+    /// How it stands with the source of a type; none where it has none.
+    fn source(&self, subject: &ExtensionType) -> Option<wire::ExtensionSource>;
+
+    /// Lets the checker of a type look at a version; refused when it does not accept it.
+    fn check(&self, subject: ExtensionType, version: ReleaseVersion, digest: Option<Digest>) -> Checking<'_>;
+}
+
+/// A look of a checker.
+pub type Checking<'a> = Pin<Box<dyn Future<Output = Result<(), CommandError>> + Send + 'a>>;
 
 /// Where instances are found that no configuration lists.
 pub trait Sources: Send + Sync {

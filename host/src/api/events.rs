@@ -30,14 +30,23 @@ pub(super) const FOLLOWERS_MAX: usize = 512;
 /// Events that a follower may be behind before it reads the record again.
 const LINES_MAX: usize = 4096;
 
+/// What is told as it stands to whoever begins to follow.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    /// The latest upgrade of a set.
+    Upgrade(ScaleSetName),
+    /// A release, by number.
+    Release(u64),
+}
+
 /// What followers share.
 pub struct Events {
     door: Door,
     trail: Arc<dyn ReadTrail>,
     /// Gone when the loop has ended.
     lines: Mutex<Option<broadcast::Sender<Arc<Line>>>>,
-    /// How each latest upgrade stands, as it was told last.
-    standing: Mutex<BTreeMap<ScaleSetName, Arc<Line>>>,
+    /// How each latest upgrade and each release stands, as it was told last.
+    standing: Mutex<BTreeMap<Standing, Arc<Line>>>,
     places: Arc<Semaphore>,
     /// Wakes the digest when there is a follower again.
     joined: tokio::sync::Notify,
@@ -91,8 +100,8 @@ impl Events {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn stands(&self, set: ScaleSetName, line: Arc<Line>) {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner).insert(set, line);
+    fn stands(&self, what: Standing, line: Arc<Line>) {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner).insert(what, line);
     }
 
     fn standing(&self) -> Vec<Arc<Line>> {

@@ -35,7 +35,7 @@ pub(super) use plugins::Offered;
 pub(super) use releases::ReleaseStart;
 pub(super) use since::add as add_since;
 
-use super::behind::{Configuration, Plugins, Recording, Source, Sources};
+use super::behind::{Catalogue, Configuration, Plugins, Recording, Source, Sources};
 use super::denials::Denials;
 use super::events::Events;
 use super::fleet_json::FleetJson;
@@ -66,6 +66,8 @@ pub struct Host {
     pub configuration: Arc<dyn Configuration>,
     /// Where instances are found.
     pub sources: Arc<dyn Sources>,
+    /// Where versions are listed, and who accepts them.
+    pub catalogue: Arc<dyn Catalogue>,
     /// What the host was short of.
     pub shortages: Arc<Shortages>,
     /// The recording; none when nothing is recorded.

@@ -32,8 +32,8 @@ mod v1;
 use std::sync::Arc;
 
 pub use behind::{
-    Accepting, Again, Cause, Configuration, Held, JudgedAgain, Kept, Plugins, Recording, Reloading, Source,
-    Sources, Work,
+    Accepting, Again, Catalogue, Cause, Checking, Configuration, Held, JudgedAgain, Kept, Plugins, Recording,
+    Reloading, Source, Sources, Work,
 };
 pub use denials::Denials;
 pub use events::Events;

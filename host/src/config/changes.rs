@@ -48,7 +48,8 @@ pub fn restart_reasons(before: &Config, after: &Config) -> Vec<String> {
     for (index, new) in after.scale_sets.iter().enumerate() {
         let Some(old_index) = before.scale_sets.iter().position(|old| old.name == new.name) else { continue };
         if before.discoveries.get(&new.name) != after.discoveries.get(&new.name) {
-            let (old_prefix, prefix) = (format!("scaleSets[{old_index}]."), format!("scaleSets[{index}]."));
+            let (old_prefix, prefix) =
+                (format!("{}.", before.place(old_index)), format!("{}.", after.place(index)));
             let keys = restarts(before, &old_prefix, after, &prefix);
             let keys = keys.into_iter().filter(|key| key.starts_with("discovery.")).collect();
             let change = |key: &str| format!("{key} of scale set `{}` changed", new.name);
@@ -83,7 +84,7 @@ fn or_all(all: &str, keys: Vec<&str>, reasons: &mut Vec<String>, say: impl Fn(&s
 pub fn live_changes<'a>(before: &'a Config, after: &'a Config, set: &ScaleSetName) -> Vec<Changed<'a>> {
     let prefix = |config: &Config| {
         let index = config.scale_sets.iter().position(|known| known.name == *set)?;
-        Some(format!("scaleSets[{index}]."))
+        Some(format!("{}.", config.place(index)))
     };
     let (Some(old), Some(new)) = (prefix(before), prefix(after)) else { return Vec::new() };
     let changed = changed((&before.noted, &old), (&after.noted, &new));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::keys::{Form, Given, Is, Key, Section, Spot, Value};
+use crate::keys::{Form, Given, Is, Key, Section, Source, Spot, Value};
 use crate::net::address::parse_address;
 use phasegate_core::domain::{Address, Instance, InstanceId, Protection};
 
@@ -13,7 +13,7 @@ const INSTANCES_MAX: usize = 100_000;
 const DOMAIN_MAX: u32 = 1_000_000;
 
 /// A host in lower case, and a port.
-type Place = (String, u16);
+pub(super) type Place = (String, u16);
 
 /// Where each address was first used.
 #[derive(Default)]
@@ -41,6 +41,13 @@ pub(super) struct Instances {
     pub(super) valid: BTreeMap<InstanceId, Instance>,
     /// Whether these are all that the file has.
     pub(super) complete: bool,
+}
+
+/// A machine that stands alone, as it is written.
+#[derive(Default)]
+pub(super) struct Alone {
+    pub(super) address: Option<Address>,
+    pub(super) zone: Option<String>,
 }
 
 /// The keys of one instance as they are written.
@@ -77,8 +84,7 @@ const INSTANCE: Section<Keys> = Section {
             Is::Own(
                 || Form::Text,
                 |instance, value| {
-                    let text = value.filled()?;
-                    instance.address = Some(value.parsed(text, parse_address(text))?);
+                    instance.address = Some(address(value)?);
                     Some(())
                 },
             ),
@@ -195,15 +201,11 @@ fn read(
         .as_ref()
         .zip(given.at("id"))
         .is_none_or(|(id, spot)| source.unique(spot, id.as_str(), id.to_string(), seen));
-    let is_new_address = keys.address.as_ref().zip(given.at("address")).is_none_or(|(address, spot)| {
-        let identity = (address.host.to_ascii_lowercase(), address.port);
-        addresses.all.entry(identity.clone()).or_insert_with(|| spot.clone());
-        match at {
-            At::OneProcess => source.unique(spot, &address.to_string(), identity, &mut addresses.started),
-            At::One => source.unique(spot, &address.to_string(), identity, own),
-            At::Several => true,
-        }
-    });
+    let is_new_address = keys
+        .address
+        .as_ref()
+        .zip(given.at("address"))
+        .is_none_or(|(address, spot)| is_new(source, (spot, address), at, own, addresses));
     if !(is_new_id && is_new_address && given.is_sound()) {
         return None;
     }
@@ -222,8 +224,45 @@ fn read(
     })
 }
 
+/// Whether an address is one that may be used here; else that is reported.
+pub(super) fn is_new(
+    source: &Source<'_>,
+    (spot, address): (&Spot, &Address),
+    at: At,
+    own: &mut BTreeMap<Place, Spot>,
+    addresses: &mut SeenAddresses,
+) -> bool {
+    let identity = (address.host.to_ascii_lowercase(), address.port);
+    addresses.all.entry(identity.clone()).or_insert_with(|| spot.clone());
+    match at {
+        At::OneProcess => source.unique(spot, &address.to_string(), identity, &mut addresses.started),
+        At::One => source.unique(spot, &address.to_string(), identity, own),
+        At::Several => true,
+    }
+}
+
+/// Where an instance listens.
+pub(super) fn address(value: &Value<'_>) -> Option<Address> {
+    let text = value.filled()?;
+    value.parsed(text, parse_address(text))
+}
+
+/// A machine that stands alone.
+pub(super) fn machine(id: InstanceId, address: Address, zone: Option<String>) -> Instance {
+    Instance {
+        id,
+        address,
+        region: None,
+        zone,
+        update_domain: None,
+        fault_domain: None,
+        labels: BTreeMap::new(),
+        protection: Protection { from_scale_set_actions: false, from_scale_in: false },
+    }
+}
+
 /// Text that may be left out but not empty.
-fn filled_text(value: &Value<'_>) -> Option<String> {
+pub(super) fn filled_text(value: &Value<'_>) -> Option<String> {
     let text = value.text()?;
     if text.is_empty() {
         value.problem("is empty", "leave it out".to_owned());

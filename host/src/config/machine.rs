@@ -49,9 +49,10 @@ pub fn machine_problems(config: &Config, search_path: Option<&OsStr>) -> Problem
         }
     }
     for (index, set) in config.scale_sets.iter().enumerate() {
-        checker.identity(index, set);
-        checker.sources(index, &set.health.sources);
-        checker.driver(index, set, search_path);
+        let at = config.place(index);
+        checker.identity(at, set);
+        checker.sources(at, &set.health.sources);
+        checker.driver(at, set, search_path);
     }
     Problems::new(&config.path, checker.problems)
 }
@@ -153,11 +154,11 @@ impl Checker<'_> {
     }
 
     /// What probes show of the host. A key that others may exchange shows nothing.
-    fn identity(&mut self, index: usize, set: &ScaleSet<DriverConfig>) {
+    fn identity(&mut self, at: &str, set: &ScaleSet<DriverConfig>) {
         let Some(ProbeIdentity { certificate, key }) = &set.health.identity else { return };
         let before = self.problems.len();
         for (name, path) in [("certificate", certificate), ("key", key)] {
-            self.readable_file(&format!("scaleSets[{index}].health.{name}"), path);
+            self.readable_file(&format!("{at}.health.{name}"), path);
         }
         if self.problems.len() > before {
             return;
@@ -167,18 +168,18 @@ impl Checker<'_> {
                 "`{}` can be written by every user of this machine; take that right away: chmod o-w",
                 key.display()
             );
-            self.report(&format!("scaleSets[{index}].health.key"), message);
+            self.report(&format!("{at}.health.key"), message);
         }
         let files = TlsFiles { certificate: certificate.clone(), key: key.clone() };
         if let Err(error) = serve_tls::load(&files) {
-            self.report(&format!("scaleSets[{index}].health.certificate"), error.line());
+            self.report(&format!("{at}.health.certificate"), error.line());
         }
     }
 
     /// Files and programs of the sources of a scale set.
-    fn sources(&mut self, index: usize, sources: &[Source]) {
+    fn sources(&mut self, at: &str, sources: &[Source]) {
         for (place, source) in sources.iter().enumerate() {
-            let key = format!("scaleSets[{index}].health.sources[{place}]");
+            let key = format!("{at}.health.sources[{place}]");
             let (tls, credentials) = match &source.ask {
                 SourceKind::Http(http) => (http.tls.as_ref(), http.credentials.as_ref()),
                 SourceKind::Tcp(tcp) => (None, tcp.credentials.as_ref()),
@@ -218,27 +219,27 @@ impl Checker<'_> {
         }
     }
 
-    fn driver(&mut self, index: usize, set: &ScaleSet<DriverConfig>, search_path: Option<&OsStr>) {
+    fn driver(&mut self, at: &str, set: &ScaleSet<DriverConfig>, search_path: Option<&OsStr>) {
         let Needs { working_dir, environment, programs, files, certificates, identity: _ } =
             set.driver.settings().needs();
-        self.hooks(index, set, search_path);
-        self.settings(index, set);
+        self.hooks(at, set, search_path);
+        self.settings(at, set);
         for (name, path) in files.into_iter().chain(certificates) {
-            self.readable_file(&format!("scaleSets[{index}].driver.{name}"), path);
+            self.readable_file(&format!("{at}.driver.{name}"), path);
         }
-        let Some(working_dir) = working_dir.filter(|directory| self.directory(index, directory)) else {
+        let Some(working_dir) = working_dir.filter(|directory| self.directory(at, directory)) else {
             return;
         };
         let found = Programs { set, environment, working_dir, search_path };
         for (name, argv) in programs {
-            self.programs(&format!("scaleSets[{index}].driver.{name}"), argv, &found);
+            self.programs(&format!("{at}.driver.{name}"), argv, &found);
         }
     }
 
-    fn hooks(&mut self, index: usize, set: &ScaleSet<DriverConfig>, search_path: Option<&OsStr>) {
+    fn hooks(&mut self, at: &str, set: &ScaleSet<DriverConfig>, search_path: Option<&OsStr>) {
         let hooks = set.driver.hooks();
         for (kind, path) in hooks.certificates() {
-            self.readable_file(&format!("scaleSets[{index}].driver.hooks.{kind}.caFile"), path);
+            self.readable_file(&format!("{at}.driver.hooks.{kind}.caFile"), path);
         }
         // A folder that is not there is reported once.
         if !hooks.working_dir().is_dir() {
@@ -247,15 +248,15 @@ impl Checker<'_> {
         // The variables of the driver are not those of hooks.
         let found = Programs { set, environment: None, working_dir: hooks.working_dir(), search_path };
         for (kind, argv) in hooks.programs() {
-            self.programs(&format!("scaleSets[{index}].driver.hooks.{kind}.command"), argv, &found);
+            self.programs(&format!("{at}.driver.hooks.{kind}.command"), argv, &found);
         }
     }
 
     /// What extensions are configured with.
-    fn settings(&mut self, index: usize, set: &ScaleSet<DriverConfig>) {
+    fn settings(&mut self, at: &str, set: &ScaleSet<DriverConfig>) {
         for (name, configured) in set.driver.extensions().all() {
             let place = set.model.extensions.iter().position(|(one, _)| one == name).unwrap_or_default();
-            let key = |key: &str| format!("scaleSets[{index}].model.extensions[{place}].{key}");
+            let key = |key: &str| format!("{at}.model.extensions[{place}].{key}");
             let line = |error: SettingsError| match &error {
                 SettingsError::Unreadable { source, .. } => format!("{error}: {}", cause(source)),
                 _ => error.to_string(),
@@ -270,10 +271,10 @@ impl Checker<'_> {
     }
 
     /// Whether programs can run there. A relative one would only be missed for the same reason.
-    fn directory(&mut self, index: usize, directory: &Path) -> bool {
+    fn directory(&mut self, at: &str, directory: &Path) -> bool {
         let found = std::fs::metadata(directory).is_ok_and(|metadata| metadata.is_dir());
         if !found {
-            let key = format!("scaleSets[{index}].driver.workingDir");
+            let key = format!("{at}.driver.workingDir");
             self.report(&key, format!("`{}` is not a directory", directory.display()));
         }
         found

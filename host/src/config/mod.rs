@@ -7,8 +7,10 @@
 //! `machine` at what it names on this machine, `changes` compares two files. Nothing here starts or
 //! connects to anything.
 
+mod arrays;
 mod changes;
 mod estate;
+mod extension_types;
 mod fetch;
 mod freeze;
 mod gate;
@@ -47,6 +49,7 @@ pub use override_policy::{OverrideError, override_policy};
 pub use plugins::AZURE_HEALTH;
 
 use crate::access::Access;
+use crate::catalogue::Types;
 use crate::discovery::DiscoveryConfig;
 use crate::drivers::DriverConfig;
 use crate::drivers::process::OnExit;
@@ -56,6 +59,7 @@ use crate::keys::{Given, Is, Key, Section, Source, Table};
 use crate::net::endpoint::Endpoint;
 use crate::plugins::config::PluginConfig;
 use crate::recording::RecordingConfig;
+use arrays::{Array, ScaleSets};
 use phasegate_core::domain::{ScaleSet, ScaleSetName};
 use phasegate_core::kernel::ReleaseRules;
 use phasegate_core::record::Retention;
@@ -63,7 +67,6 @@ use plugins::Plugins;
 use recording::{RECORDING, Recording};
 use releases::RELEASES;
 use retention::RETENTION;
-use scale_sets::ScaleSets;
 use server::SERVER;
 pub use server::Socket;
 
@@ -80,12 +83,16 @@ pub struct Config {
     pub retention: Retention,
     /// The plugins in the order of the file; the implicit `azure-health` is the last one.
     pub plugins: Vec<PluginConfig>,
-    /// The scale sets in the order of the file; at least one.
+    /// The scale sets, availability sets and machines in the order of the file; at least one.
     pub scale_sets: Vec<ScaleSet<DriverConfig>>,
+    /// Where each of them stands in the file, such as `scaleSets[0]`.
+    places: Vec<String>,
     /// How instances of scale sets are found that the file does not list.
     pub discoveries: BTreeMap<ScaleSetName, DiscoveryConfig>,
     /// What may be published, and how a release goes through regions.
     pub releases: ReleaseRules,
+    /// Where versions are listed, and who accepts them.
+    pub catalogue: Types,
     /// What the file says at each key but those of instances, and where.
     noted: BTreeMap<String, Noted>,
 }
@@ -117,6 +124,7 @@ struct File {
     plugins: Plugins,
     scale_sets: ScaleSets,
     releases: ReleaseRules,
+    catalogue: Types,
 }
 
 const FILE: Section<File> = Section {
@@ -145,20 +153,35 @@ const FILE: Section<File> = Section {
             Is::Own(plugins::form, |file, value| file.plugins.read(value)),
         )
         .doc("the policy plugins, beside `azure-health`"),
-        Key::<File>::required(
+        Key::<File>::optional(
             "scaleSets",
             "[{ name = \"orders\", … }], or a table [[scaleSets]]",
-            Is::Own(scale_sets::form, |file, value| {
-                file.scale_sets = scale_sets::read_all(value, &file.plugins.names)?;
-                Some(())
+            Is::Own(arrays::form, |file, value| {
+                file.scale_sets.read(Array::ScaleSets, value, &file.plugins.names)
             }),
         )
-        .doc("the scale sets, at least one"),
+        .doc("the scale sets; at least one of these or of the two below"),
+        Key::<File>::optional(
+            "availabilitySets",
+            "[{ name = \"web\", … }], or a table [[availabilitySets]]",
+            Is::Own(arrays::form, |file, value| {
+                file.scale_sets.read(Array::AvailabilitySets, value, &file.plugins.names)
+            }),
+        )
+        .doc("availability sets, with the keys of a scale set: one update domain at a time, and in it the share of a batch"),
+        Key::<File>::optional(
+            "virtualMachines",
+            "[{ name = \"bastion\", … }], or a table [[virtualMachines]]",
+            Is::Own(arrays::form, |file, value| {
+                file.scale_sets.read(Array::VirtualMachines, value, &file.plugins.names)
+            }),
+        )
+        .doc("machines that stand alone, with the keys of a scale set: those of one subscription and location are a group"),
         Key::<File>::optional(
             "extensionTypes",
             "[{ publisher = \"contoso\", type = \"agent\" }]",
-            Is::Own(releases::types_form, |file, value| {
-                file.releases.types = releases::read_types(value)?;
+            Is::Own(extension_types::form, |file, value| {
+                (file.releases.types, file.catalogue) = extension_types::read(value)?;
                 Some(())
             }),
         )
@@ -171,13 +194,24 @@ const FILE: Section<File> = Section {
         .doc("how a release goes through regions"),
     ],
     check: |file: &mut File, given: &mut Given<'_>| {
-        if given.are_sound(&["scaleSets", "releases"]) {
+        file.scale_sets.check(given.source());
+        if !["scaleSets", "availabilitySets", "virtualMachines"].into_iter().any(|key| given.has(key)) {
+            let hint = "for example scaleSets = [{ name = \"orders\", … }], or a table [[scaleSets]]";
+            given.conflict("scaleSets", "is missing", hint);
+        }
+        if given.are_sound(&["scaleSets", "availabilitySets", "virtualMachines", "releases"]) {
             releases::check(&file.releases, &file.scale_sets.sets, given);
         }
     },
 };
 
 impl Config {
+    /// Where the set with this index stands in the file, such as `scaleSets[0]`.
+    #[must_use]
+    pub fn place(&self, index: usize) -> &str {
+        self.places.get(index).map_or("scaleSets", String::as_str)
+    }
+
     /// A problem with the value of a key that was found after reading, with its line, or that of what
     /// holds the key.
     #[must_use]
@@ -208,12 +242,13 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
         plugins: Plugins::implicit(),
         scale_sets: ScaleSets::default(),
         releases: ReleaseRules::default(),
+        catalogue: Types::default(),
     };
     let is_sound =
         FILE.read(Table::new(&source, String::new(), 0, Some(root.get_ref())), &mut file).is_sound();
     let (mut problems, noted) = source.finish(path);
     if is_sound && problems.is_empty() {
-        let File { server, recording, retention, plugins, scale_sets, releases } = file;
+        let File { server, recording, retention, plugins, scale_sets, releases, catalogue } = file;
         let recording = recording.config();
         return Ok(Config {
             path: path.to_owned(),
@@ -222,8 +257,10 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Problems> {
             retention,
             plugins: plugins.configs,
             scale_sets: scale_sets.sets,
+            places: scale_sets.places,
             discoveries: scale_sets.discoveries,
             releases,
+            catalogue,
             noted,
         });
     }

@@ -447,6 +447,7 @@ impl Policy {
                 enable_cross_zone_upgrade: false,
                 prioritize_unhealthy_instances: false,
                 max_surge: false,
+                batch_of: phasegate_core::domain::BatchOf::Set,
                 batches: Vec::new(),
             },
             gate: HealthGate { wait: Duration::ZERO, stable_for: Duration::ZERO, deadline: Duration::ZERO },

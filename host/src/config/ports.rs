@@ -17,7 +17,7 @@ pub(super) struct SetPorts {
 
 impl SetPorts {
     pub(super) fn new<'i>(
-        index: usize,
+        place: &str,
         spot: &Spot,
         range: PortRange,
         addresses: impl Iterator<Item = &'i Address>,
@@ -25,7 +25,7 @@ impl SetPorts {
         let mut hosts: Vec<String> = addresses.map(|address| address.host.to_ascii_lowercase()).collect();
         hosts.sort();
         hosts.dedup();
-        Self { set: format!("scaleSets[{index}]."), spot: spot.clone(), range, hosts }
+        Self { set: format!("{place}."), spot: spot.clone(), range, hosts }
     }
 }
 

@@ -1,11 +1,11 @@
-//! Declares `[releases]` and `[[extensionTypes]]`, and compares them with the scale sets.
+//! Declares `[releases]`, and compares it with the scale sets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::drivers::DriverConfig;
-use crate::keys::{Form, Given, Is, Key, Section, Spot, Value, no_check};
-use phasegate_core::domain::{ExtensionType, Location, ScaleSet, ScaleSetName};
-use phasegate_core::kernel::{ReleaseRules, TypeRules};
+use crate::keys::{Form, Given, Is, Key, Section, Value, no_check};
+use phasegate_core::domain::{Location, ScaleSet, ScaleSetName};
+use phasegate_core::kernel::ReleaseRules;
 use phasegate_core::release::Unlisted;
 
 /// Most regions, phases and pairs: a longer list is a mistake.
@@ -106,84 +106,6 @@ pub(super) const RELEASES: Section<ReleaseRules> = Section {
     ],
     check: no_check,
 };
-
-/// The keys of one type as they are written.
-#[derive(Default)]
-struct TypeKeys {
-    publisher: Option<String>,
-    kind: Option<String>,
-    versions_max: u32,
-}
-
-const TYPE: Section<TypeKeys> = Section {
-    keys: &[
-        Key::<TypeKeys>::required(
-            "publisher",
-            "\"contoso\"",
-            Is::Own(
-                || Form::Text,
-                |keys, value| {
-                    keys.publisher = Some(value.filled()?.to_owned());
-                    Some(())
-                },
-            ),
-        )
-        .bounds("letters, digits, `._-`")
-        .doc("who publishes it"),
-        Key::<TypeKeys>::required(
-            "type",
-            "\"agent\"",
-            Is::Own(
-                || Form::Text,
-                |keys, value| {
-                    keys.kind = Some(value.filled()?.to_owned());
-                    Some(())
-                },
-            ),
-        )
-        .bounds("letters, digits, `._-`")
-        .doc("its name; two publishers may use the same one"),
-        Key::<TypeKeys>::preset(
-            "maxVersions",
-            "1000",
-            Is::Whole(1, 10_000, |keys, max| keys.versions_max = max),
-        )
-        .doc("most versions in the catalogue; a publication beyond is refused"),
-    ],
-    check: |keys, given| {
-        if let (Some(publisher), Some(kind)) = (&keys.publisher, &keys.kind)
-            && let Err(error) = ExtensionType::new(publisher, kind)
-        {
-            given.conflict("type", error.to_string(), "use letters, digits and ._-");
-        }
-    },
-};
-
-/// The types as a key of the whole file.
-pub(super) fn types_form() -> Form {
-    Form::Tables(TYPE.shape())
-}
-
-/// Reads `[[extensionTypes]]`.
-pub(super) fn read_types(value: &Value<'_>) -> Option<BTreeMap<ExtensionType, TypeRules>> {
-    let mut types = BTreeMap::new();
-    let mut seen: BTreeMap<String, Spot> = BTreeMap::new();
-    let mut is_sound = true;
-    for value in value.array("tables [[extensionTypes]]")? {
-        let mut keys = TypeKeys::default();
-        let given = TYPE.read(value.table()?, &mut keys);
-        if !given.is_sound() {
-            is_sound = false;
-            continue;
-        }
-        let subject = ExtensionType::new(&keys.publisher?, &keys.kind?).ok()?;
-        let spot = given.at("type")?;
-        is_sound &= value.source().unique(spot, &subject.to_string(), subject.to_string(), &mut seen);
-        let versions_max = usize::try_from(keys.versions_max).unwrap_or(usize::MAX);
-        types.insert(subject, TypeRules { versions_max });
-    }
-    is_sound.then_some(types)
-}
 
 fn regions(value: &Value<'_>) -> Option<Vec<Location>> {
     let regions = value.array("an array of regions")?;

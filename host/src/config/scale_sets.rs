@@ -1,24 +1,24 @@
-//! Declares `[[scaleSets]]`, and compares what their parts say together.
+//! Declares what a table of `[[scaleSets]]` and the arrays beside it has, and compares what their parts say together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::arrays::{ADDRESS, Array, ZONE, alone};
 use super::estate::{self, EXTENSION, ExtensionKeys, Published, as_version};
 use super::freeze;
 use super::health::{HEALTH, Health};
-use super::instances::{self, At, Instances, SeenAddresses};
+use super::instances::{self, Alone, At, Instances, SeenAddresses};
 use super::plugins::AZURE_HEALTH;
 use super::policy::{POLICY, Policy};
-use super::ports::{self, SetPorts};
 use crate::discovery::{self, DISCOVERY, DiscoveryConfig, Sharing};
 use crate::drivers::kind::{self, ReadDriver};
 use crate::drivers::process::ProcessConfig;
 use crate::drivers::settings::ExtensionSettings;
 use crate::drivers::{DriverConfig, KINDS};
 use crate::keys::suggest::suggest;
-use crate::keys::{Form, Given, Is, Key, Section, Spot, Value};
+use crate::keys::{Form, Given, Is, Key, Section, Value};
 use phasegate_core::domain::ids::NUMBERED_LEN_MAX;
 use phasegate_core::domain::{
     APPLICATION, Component, Estate, ExtensionName, FreshIds, Instance, InstanceId, Model, PluginName,
@@ -27,31 +27,26 @@ use phasegate_core::domain::{
 
 /// The keys of one scale set as they are written.
 pub(super) struct Set {
+    /// Where it stands.
+    pub(super) array: Array,
     /// Names that `plugin` may have.
     plugins: Rc<BTreeSet<String>>,
     /// Addresses of this set and those before it.
-    addresses: SeenAddresses,
-    name: Option<ScaleSetName>,
+    pub(super) addresses: SeenAddresses,
+    pub(super) name: Option<ScaleSetName>,
     plugin: Option<PluginName>,
     health: Health,
     policy: Policy,
-    driver: ReadDriver,
+    pub(super) driver: ReadDriver,
     model: ModelKeys,
     pub(super) estate: Estate,
     /// Whether it says in which region it is.
     pub(super) is_located: bool,
-    instances: Instances,
+    pub(super) instances: Instances,
+    /// A machine that stands alone.
+    pub(super) alone: Alone,
     discovery: discovery::Keys,
     forget_after: Duration,
-}
-
-/// The scale sets of a file.
-#[derive(Default)]
-pub(super) struct ScaleSets {
-    /// In the order of the file.
-    pub(super) sets: Vec<ScaleSet<DriverConfig>>,
-    /// How instances are found, where they are.
-    pub(super) discoveries: BTreeMap<ScaleSetName, DiscoveryConfig>,
 }
 
 #[derive(Default)]
@@ -62,7 +57,7 @@ struct ModelKeys {
     application: Published,
 }
 
-const SET: Section<Set> = Section {
+pub(super) const SET: Section<Set> = Section {
     keys: &[
         Key::<Set>::required(
             "name",
@@ -125,6 +120,8 @@ const SET: Section<Set> = Section {
         estate::LOCATION,
         estate::KIND,
         estate::AFTER,
+        ADDRESS,
+        ZONE,
         Key::<Set>::optional(
             "instances",
             "[{ id = \"0\", address = \"127.0.0.1:9100\" }]",
@@ -201,32 +198,13 @@ const MODEL: Section<ModelKeys> = Section {
     check: crate::keys::no_check,
 };
 
-/// The scale sets as a key of the whole file.
-pub(super) fn form() -> Form {
-    Form::Tables(SET.shape())
-}
-
-/// Reads all of them; nothing when one of them has a problem.
-pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<ScaleSets> {
-    let values = value.array("tables [[scaleSets]]")?;
-    if values.is_empty() {
-        value.problem("is empty", "at least one scale set".to_owned());
-        return None;
-    }
-    let plugins = Rc::new(plugins.clone());
-    let mut seen: BTreeMap<String, Spot> = BTreeMap::new();
-    let mut addresses = SeenAddresses::default();
-    let mut ports = Vec::new();
-    let mut scale_sets: Vec<Option<ScaleSet<DriverConfig>>> = Vec::new();
-    let mut discoveries = BTreeMap::new();
-    for (index, value) in values.iter().enumerate() {
-        let Some(table) = value.table() else {
-            scale_sets.push(None);
-            continue;
-        };
-        let mut set = Set {
-            plugins: Rc::clone(&plugins),
-            addresses: std::mem::take(&mut addresses),
+impl Set {
+    /// Of nothing, in an array; with the plugins that there are, and the addresses of the sets before it.
+    pub(super) fn blank(array: Array, plugins: &Rc<BTreeSet<String>>, addresses: SeenAddresses) -> Self {
+        Self {
+            array,
+            plugins: Rc::clone(plugins),
+            addresses,
             name: None,
             plugin: None,
             health: Health::blank(),
@@ -236,30 +214,14 @@ pub(super) fn read_all(value: &Value<'_>, plugins: &BTreeSet<String>) -> Option<
             estate: Estate::default(),
             is_located: false,
             instances: Instances::default(),
+            alone: Alone::default(),
             discovery: discovery::Keys::default(),
             forget_after: Duration::ZERO,
-        };
-        let given = SET.read(table, &mut set);
-        let is_new = set.name.as_ref().zip(given.at("name")).is_none_or(|(name, spot)| {
-            value.source().unique(spot, name.as_str(), name.to_string(), &mut seen)
-        });
-        addresses = std::mem::take(&mut set.addresses);
-        let hosts = set.instances.valid.values().map(|instance| &instance.address);
-        ports.extend(set.driver.ports().map(|(spot, range)| SetPorts::new(index, spot, range, hosts)));
-        let finished = if is_new && given.is_sound() { set.finish() } else { None };
-        scale_sets.push(finished.map(|(set, discovery)| {
-            discoveries.extend(discovery.map(|discovery| (set.name.clone(), discovery)));
-            set
-        }));
+        }
     }
-    ports::check(value.source(), &ports, &addresses);
-    let sets = scale_sets.into_iter().collect::<Option<_>>()?;
-    Some(ScaleSets { sets, discoveries })
-}
 
-impl Set {
     /// What may be at an address of this set.
-    fn at(&self) -> At {
+    pub(super) fn at(&self) -> At {
         let starts = |config: &DriverConfig| config.of::<ProcessConfig>().is_some();
         if self.driver.config.as_ref().is_some_and(starts) {
             At::OneProcess
@@ -284,10 +246,11 @@ impl Set {
         })
     }
 
-    fn finish(mut self) -> Option<(ScaleSet<DriverConfig>, Option<DiscoveryConfig>)> {
+    pub(super) fn finish(mut self) -> Option<(ScaleSet<DriverConfig>, Option<DiscoveryConfig>)> {
         let discovery = self.discovery();
         let health = self.health.settings();
-        let rules = self.policy.rules(&health);
+        let mut rules = self.policy.rules(&health);
+        rules.rolling.batch_of = self.array.batch_of();
         let driver = self.driver.config?;
         // What is run belongs to the driver, and that it is run to the plan.
         let rules = UpgradePolicy { hooks: driver.hooks().kinds(), ..rules };
@@ -331,7 +294,8 @@ fn shared(
 }
 
 fn check(set: &mut Set, given: &mut Given<'_>) {
-    if !given.has("instances") && !given.has("discovery") {
+    alone(set, given);
+    if !given.has("instances") && !given.has("discovery") && !given.has("address") {
         let hint = "for example instances = [{ id = \"0\", address = \"127.0.0.1:9100\" }], or discovery = { file = … }";
         given.conflict("instances", "is missing", hint);
     }

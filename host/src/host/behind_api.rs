@@ -3,16 +3,19 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use phasegate_core::domain::{By, PluginName, PluginStamp, ScaleSetName};
+use phasegate_core::domain::{
+    By, Digest, ExtensionType, PluginName, PluginStamp, ReleaseVersion, ScaleSetName,
+};
 use phasegate_core::kernel::effect::Used;
 use phasegate_core::lifecycle::{Key, Pair, Ticket};
 use phasegate_wasm::Runtime;
 use phasegate_wire as wire;
 
 use crate::api::{
-    Accepting, Again, Configuration, Held, JudgedAgain, Kept, Plugins, Recording, Reloading, Source, Sources,
-    Work,
+    Accepting, Again, Catalogue, Checking, Configuration, Held, JudgedAgain, Kept, Plugins, Recording,
+    Reloading, Source, Sources, Work,
 };
+use crate::catalogue::{self, CheckError, SourceView, Watches};
 use crate::discovery::{AcceptError, Discoveries, HeldView, Seen, View};
 use crate::measure::ProbesSeen;
 use crate::plugins::hands::{Hands, HandsView};
@@ -42,6 +45,44 @@ impl Plugins for Hands {
 impl Configuration for Arc<Reloader> {
     fn reload(&self, by: By) -> Reloading<'_> {
         Box::pin(Reloader::reload(self, by))
+    }
+}
+
+/// Where versions are listed and who accepts them, as the API is given it.
+pub(super) fn catalogue(of: &Arc<Watches>) -> Arc<dyn Catalogue> {
+    Arc::new(Published(Arc::clone(of)))
+}
+
+struct Published(Arc<Watches>);
+
+impl Catalogue for Published {
+    fn source(&self, subject: &ExtensionType) -> Option<wire::ExtensionSource> {
+        let SourceView { place, looked_at, versions, failing, refused } = self.0.view(subject)?;
+        let (failing_since, failing) = failing.map(|(since, why)| (since.to_string(), why)).unzip();
+        let refused = refused.into_iter();
+        let refused =
+            refused.map(|(version, reason)| wire::RefusedVersion { version: version.to_string(), reason });
+        Some(wire::ExtensionSource {
+            place,
+            looked_at: looked_at.map(|at| at.to_string()),
+            versions,
+            failing_since,
+            failing,
+            refused: refused.collect(),
+        })
+    }
+
+    fn check(&self, subject: ExtensionType, version: ReleaseVersion, digest: Option<Digest>) -> Checking<'_> {
+        let checker = self.0.checker(&subject);
+        Box::pin(async move {
+            catalogue::check(&checker, &subject, (&version, digest)).await.map_err(|error| {
+                let kind = match &error {
+                    CheckError::Refused { .. } => CommandErrorKind::Refused,
+                    CheckError::NotChecked { .. } => CommandErrorKind::Unavailable,
+                };
+                CommandError::new(kind, error.to_string())
+            })
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::mpsc;
 
+use crate::catalogue::{self, Publish, Publishing, Watches};
 use crate::children;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -22,9 +23,9 @@ use crate::probe::{Ended, Prober, Target, placed};
 use crate::recording::{self, Recorder, Used};
 use crate::shell::{self, Door, Drivers, Forget, Ground, Remember};
 use phasegate_core::domain::{
-    By, Instance, InstanceFacts, InstanceId, Origin, Outcome, PluginName, ScaleSetName,
+    By, ExtensionType, Instance, InstanceFacts, InstanceId, Origin, Outcome, PluginName, ScaleSetName,
 };
-use phasegate_core::kernel::command::Discovered;
+use phasegate_core::kernel::command::{Begins, Discovered, ReleaseCommand};
 use phasegate_core::kernel::effect::Ask;
 use phasegate_core::kernel::{Command, Configured, Event, SetConfig};
 use phasegate_core::record::Stored;
@@ -297,6 +298,30 @@ pub(super) fn discoveries(before: FoundBefore, clock: Clock, door: &Door) -> std
         })
     };
     Discoveries::start(before, clock, &Behind { listed: Arc::new(listed), tell: Arc::new(tell) })
+}
+
+/// The sources of versions; what is new there is published.
+pub(super) fn catalogue(config: &Config, clock: Clock, door: &Door) -> Arc<Watches> {
+    let (views, publishes) = (door.clone(), door.clone());
+    let known = move |subject: &ExtensionType| {
+        let view = views.view();
+        let published = view.releases.catalogue.get(subject);
+        let versions = published.into_iter().flat_map(|published| &published.versions);
+        versions.map(|(version, entry)| (version.clone(), entry.digest)).collect()
+    };
+    let publish = move |publish: Publish| -> Publishing {
+        let door = publishes.clone();
+        Box::pin(async move {
+            let Publish { subject, version, digest, source, is_newest } = publish;
+            let by = By { reason: Some(format!("listed by {source}")), ..By::host() };
+            let begins = if is_newest { Begins::ByItself } else { Begins::WhenStarted };
+            let wanted = ReleaseCommand::Publish { subject, version, digest, begins };
+            let answer = door.ask_within(FOUND_WITHIN, by, Command::Releases(Box::new(wanted))).await;
+            answer.map(drop).map_err(|refusal| refusal.to_string())
+        })
+    };
+    let behind = catalogue::Behind { known: Arc::new(known), publish: Arc::new(publish) };
+    Arc::new(Watches::start(&config.catalogue, clock, behind))
 }
 
 /// What the kernel is made of, beside its record.

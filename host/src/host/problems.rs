@@ -21,12 +21,12 @@ pub fn problems(config: &Config, network: Network) -> Problems {
         let needs = set.driver.settings().needs();
         let there = |files: &&TlsFiles| files.certificate.is_file() && files.key.is_file();
         if let Some(Err(error)) = needs.identity.filter(there).map(HttpDriver::check_identity) {
-            let key = format!("scaleSets[{index}].driver.certificate");
+            let key = format!("{}.driver.certificate", config.place(index));
             problems.list.push(config.problem(&key, error.to_string()));
         }
         for (key, path) in needs.certificates {
             if let (true, Err(error)) = (path.is_file(), HttpDriver::check_certificates(path)) {
-                let key = format!("scaleSets[{index}].driver.{key}");
+                let key = format!("{}.driver.{key}", config.place(index));
                 problems.list.push(config.problem(&key, error.to_string()));
             }
         }
@@ -61,7 +61,7 @@ pub fn problems(config: &Config, network: Network) -> Problems {
                     "is \"tcp\", which brings nothing but that a port is open, and plugin `{}` needs more: {why}",
                     plugin.spec.name
                 );
-                problems.list.push(config.problem(&format!("scaleSets[{at}].health.protocol"), message));
+                problems.list.push(config.problem(&format!("{}.health.protocol", config.place(at)), message));
             }
             Ok(Checked::Loads { never_healthy: None } | Checked::NotFetched) => {}
             Err(error) => {

@@ -179,6 +179,13 @@ impl OciReference {
     }
 }
 
+/// Whether a reference of an artifact names a version, as one of a whole repository does not.
+#[must_use]
+pub fn looks_tagged(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("oci://") else { return false };
+    rest.split_once('/').is_some_and(|(_, repository)| repository.contains([':', '@']))
+}
+
 /// Whether a host is this machine.
 #[must_use]
 pub fn is_loopback(host: &str) -> bool {

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Estimate, Health, Hold, LogEntry, Progress, UpgradeState, Waiting};
+use super::{
+    Estimate, Health, Hold, LogEntry, Progress, ReleaseInBrief, ReleaseLogEntry, UpgradeState, Waiting,
+};
 
 /// One event, by its `type`. A follower leaves out the types that it does not know.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,6 +19,8 @@ pub enum Event {
     Health(HealthChange),
     /// How the latest upgrade of a scale set stands: at first, and whenever that changes.
     Progress(Box<UpgradeProgress>),
+    /// How a release stands, and what it has told of itself since: at first, and whenever that changes.
+    Release(Box<ReleaseProgress>),
     /// The follower was too slow: changes of health are missing here, and nothing else. What the fleet is now
     /// says `GET /v1/fleet`.
     Missed,
@@ -90,6 +94,16 @@ pub struct UpgradeProgress {
     pub estimate: Option<Estimate>,
     /// Instances that do not have what is wanted.
     pub not_yet: NotYet,
+}
+
+/// How a release stands.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ReleaseProgress {
+    /// In a line.
+    pub release: ReleaseInBrief,
+    /// New lines of its log, oldest first; at first the latest one.
+    pub entries: Vec<ReleaseLogEntry>,
 }
 
 /// The batch in flight.

@@ -34,7 +34,9 @@ pub use data::{Data, DataCheck};
 pub use decision::{Admission, Evaluation, Explanation, PluginCounts};
 pub use discovery::{CheckDiscovery, Discovery, DiscoveryFailing, DiscoveryHeld};
 pub use error::{Error, ErrorBody, ErrorCode, ErrorDetail};
-pub use event::{CurrentBatch, Ending, Event, Following, HealthChange, NotYet, Recorded, UpgradeProgress};
+pub use event::{
+    CurrentBatch, Ending, Event, Following, HealthChange, NotYet, Recorded, ReleaseProgress, UpgradeProgress,
+};
 pub use fleet::{
     CustomMetrics, FileDiffers, Fleet, Health, HeldBack, Instance, Participation, ProvisionedExtension,
     ProvisionedState, Provisioning, ProvisioningState, ScaleSet, Stamp, StandsIn, VersionState,
@@ -55,10 +57,10 @@ pub use plugin::{
 };
 pub use quarantine::{Lift, Quarantine, Repair};
 pub use release::{
-    EnrolRequest, ExtensionType, ExtensionTypes, ExtensionUse, ExtensionVersion, Feature, Features,
-    PublishRequest, ReleaseDetail, ReleaseInBrief, ReleaseLog, ReleaseLogEntry, ReleasePhase, ReleasePlan,
-    ReleaseRequest, ReleaseSet, ReleaseSetState, ReleaseState, ReleaseStrategy, ReleaseWishRequest, Releases,
-    WithdrawRequest,
+    EnrolRequest, ExtensionSource, ExtensionType, ExtensionTypes, ExtensionUse, ExtensionVersion, Feature,
+    Features, PublishRequest, RefusedVersion, ReleaseDetail, ReleaseInBrief, ReleaseLog, ReleaseLogEntry,
+    ReleasePhase, ReleasePlan, ReleaseRequest, ReleaseSet, ReleaseSetState, ReleaseState, ReleaseStrategy,
+    ReleaseWishRequest, Releases, WithdrawRequest,
 };
 pub use reload::Reload;
 pub use upgrade::{

@@ -31,6 +31,39 @@ pub struct ExtensionType {
     pub versions: Vec<ExtensionVersion>,
     /// Scale sets that have it in their model.
     pub scale_sets: Vec<ExtensionUse>,
+    /// Where its versions are listed; null where nobody lists them.
+    #[serde(default)]
+    pub source: Option<ExtensionSource>,
+}
+
+/// How it stands with the source of a type.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ExtensionSource {
+    /// A file, `https://…` or `oci://…`.
+    pub place: String,
+    /// When it last gave a list that could be read, RFC 3339, UTC.
+    pub looked_at: Option<String>,
+    /// How many versions that had.
+    pub versions: usize,
+    /// Since when it gives none, RFC 3339, UTC.
+    pub failing_since: Option<String>,
+    /// Why.
+    pub failing: Option<String>,
+    /// What of it was not published.
+    pub refused: Vec<RefusedVersion>,
+}
+
+/// A version that a source lists and that was not published.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedVersion {
+    /// Two to four numbers.
+    pub version: String,
+    /// Why not; one line for people.
+    pub reason: String,
 }
 
 /// One version of a type.
@@ -278,7 +311,7 @@ pub struct ReleaseDetail {
     pub digest: String,
     /// What it goes by.
     pub strategy: ReleaseStrategy,
-    /// Region phases that a person let begin, from 1.
+    /// Region phases that a person let begin without what they still waited for, from 1.
     pub approved: Vec<usize>,
     /// In order.
     pub phases: Vec<ReleasePhase>,

@@ -59,6 +59,8 @@ words! {
         Release = "release",
         /// Another zone of its region, in which something is in flight or comes first.
         Zone = "zone",
+        /// Other stand-alone machines of its subscription and location, as many of which are in flight as may be.
+        MachineGroup = "machineGroup",
         /// The bake of what was upgraded.
         Bake = "bake",
         /// A fleet that is not healthy again after the host's restart.

@@ -63,6 +63,11 @@ pub enum SetKind {
     /// Instances that are alike.
     #[default]
     Uniform,
+    /// Machines that share update domains: one of these at a time, and in it the share of a batch.
+    AvailabilitySet,
+    /// Stand-alone machines: those of one subscription in one location are a group, and the share of a batch is one of
+    /// that group.
+    VirtualMachines,
     /// A Service Fabric set, which brings its extensions up by itself: it can enrol nothing.
     ServiceFabric,
 }

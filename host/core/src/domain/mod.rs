@@ -67,7 +67,7 @@ pub use natural::natural_cmp;
 pub use now::{Now, ReadClock, WallTime};
 pub use observation::{Answer, Decided, Heard, InstanceFacts, Observation, ProbeFailure, Response, Round};
 pub use plugin_spec::{Forbidden, Gate, PluginSpec, Strategy, SwapRules};
-pub use policy::{BatchSize, HealthGate, Percent, RollingUpgradePolicy};
+pub use policy::{BatchOf, BatchSize, HealthGate, Percent, RollingUpgradePolicy};
 pub use provision::{Provision, ProvisionPart, Provisioned, Provisioning};
 pub use release_version::{HandlerVersion, InvalidReleaseVersion, ReleaseVersion};
 pub use request::{Actor, By, InvalidRequestKey, RequestId, RequestKey, TEXT_BYTES_MAX};

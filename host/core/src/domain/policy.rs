@@ -64,8 +64,22 @@ pub struct RollingUpgradePolicy {
     /// Create new instances first, and delete the old ones once those are healthy.
     #[serde(default)]
     pub max_surge: bool,
+    /// What the share of a batch is a share of.
+    #[serde(default)]
+    pub batch_of: BatchOf,
     /// Sizes of the first batches, in order; the last one goes on. Empty: as large as allowed.
     pub batches: Vec<BatchSize>,
+}
+
+/// What the share of a batch is a share of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BatchOf {
+    /// Of all instances of the set.
+    #[default]
+    Set,
+    /// Of those in its update domain: an availability set.
+    UpdateDomain,
 }
 
 /// Size of a batch, never above [`RollingUpgradePolicy::batch_max`].

@@ -21,6 +21,7 @@ pub(crate) fn limits(percent: u8) -> RollingUpgradePolicy {
         enable_cross_zone_upgrade: false,
         prioritize_unhealthy_instances: false,
         max_surge: false,
+        batch_of: super::BatchOf::Set,
         batches: Vec::new(),
     }
 }

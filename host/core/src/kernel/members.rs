@@ -346,7 +346,8 @@ fn moved(set: &SetState, upgrade: &mut Upgrade, now: Now, out: &mut Out) {
         let spec = &set.instance(id)?.spec;
         Some((spec.zone.clone(), spec.update_domain))
     };
-    let batch_max = upgrade.policy.rolling.batch_max(set.census().total());
+    let rolling = upgrade.policy.rolling.clone();
+    let batch_max = |domain| rolling.batch_max(set.whole_of(rolling.batch_of, domain));
     let (moved, numbers) = upgrade.moved(borders, batch_max);
     for id in &moved {
         out.audit(About::upgrade(upgrade, Some(id)), By::host(), What::Leaves { why: Leaves::Moved }, now);

@@ -26,7 +26,7 @@ use super::refusal::Refusal;
 use super::release::Releases;
 use super::zones::{Neighbours, Regions};
 use crate::domain::{
-    CanTell, Change, Component, Custody, DriverTraits, Generation, Goal, Instance, InstanceId, Now,
+    BatchOf, CanTell, Change, Component, Custody, DriverTraits, Generation, Goal, Instance, InstanceId, Now,
     OnFailure, OperationId, PersonsWord, PluginName, ScaleSet, ScaleSetName, Timestamp, UpgradeId, Version,
     WallTime, WordKind,
 };
@@ -221,6 +221,15 @@ impl SetState {
     #[must_use]
     pub fn census(&self) -> &Census {
         &self.members
+    }
+
+    /// What the share of a batch in an update domain is a share of.
+    #[must_use]
+    pub fn whole_of(&self, of: BatchOf, domain: Option<u32>) -> usize {
+        match of {
+            BatchOf::Set => self.census().total(),
+            BatchOf::UpdateDomain => self.members().filter(|one| one.spec.update_domain == domain).count(),
+        }
     }
 
     /// The instances that count, by what is known of them.

@@ -15,8 +15,8 @@ use super::look;
 use super::memory::Memories;
 use super::out::Out;
 use super::state::{Fleet, SetState};
-use crate::domain::{InstanceId, Location, Now, ScaleSetName};
-use crate::rollout::{Purpose, Stage, Upgrade};
+use crate::domain::{Estate, InstanceId, Location, Now, ScaleSetName, SetKind, Subscription};
+use crate::rollout::{Machines, Purpose, Stage, Upgrade};
 
 /// A zone; instances without one are a zone of their own.
 pub(in crate::kernel) type Zone = Option<String>;
@@ -26,6 +26,8 @@ pub(in crate::kernel) type Zone = Option<String>;
 pub(in crate::kernel) struct Regions {
     by_location: OrdMap<Location, Region>,
     tickets: u64,
+    /// Sets of stand-alone machines, by location and subscription.
+    machines: OrdMap<(Location, Subscription), OrdSet<ScaleSetName>>,
     /// Sets whose turn may have come.
     woken: OrdSet<ScaleSetName>,
 }
@@ -44,6 +46,8 @@ struct Region {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::kernel) struct Neighbours {
     zones: BTreeSet<Zone>,
+    /// Stand-alone machines that are counted together with these.
+    pub(in crate::kernel) machines: Option<Machines>,
 }
 
 impl Neighbours {
@@ -70,6 +74,10 @@ impl Regions {
     /// Takes note of what a set has in flight, without waking anybody: for a start.
     pub(in crate::kernel) fn note(&mut self, set: &SetState) {
         let (location, name) = (set.spec.estate.location.clone(), set.spec.name.clone());
+        if set.spec.estate.kind == SetKind::VirtualMachines {
+            let group = (location.clone(), set.spec.estate.subscription.clone());
+            self.machines.entry(group).or_default().insert(name.clone());
+        }
         let flying = flying(set);
         if !flying.is_empty() {
             self.by_location.entry(location).or_default().fly(&name, flying);
@@ -78,6 +86,17 @@ impl Regions {
 
     /// A set is in another region from now on; what it has in flight there is noted anew.
     pub(in crate::kernel) fn leave(&mut self, name: &ScaleSetName, location: &Location) {
+        let of: Vec<(Location, Subscription)> = self
+            .machines
+            .iter()
+            .filter(|(_, sets)| sets.contains(name))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in of {
+            if let Some(sets) = self.machines.get_mut(&key) {
+                sets.remove(name);
+            }
+        }
         let Some(region) = self.by_location.get_mut(location) else { return };
         region.fly(name, OrdSet::new());
         if let Some(ticket) = region.tickets.remove(name) {
@@ -99,7 +118,7 @@ impl Regions {
         zones.extend(
             before.filter(|(_, (who, _))| who != name).flat_map(|(_, (_, zones))| zones.iter().cloned()),
         );
-        Neighbours { zones }
+        Neighbours { zones, machines: None }
     }
 }
 
@@ -128,6 +147,33 @@ impl Region {
         let same = self.waiting.values().filter(|(_, zones)| zones == first);
         same.map(|(name, _)| name.clone()).collect()
     }
+}
+
+/// The stand-alone machines that are counted together with those of a set; none for any other set.
+pub(in crate::kernel) fn machines(fleet: &Fleet, set: &SetState) -> Option<Machines> {
+    let Estate { kind, location, subscription, .. } = &set.spec.estate;
+    if *kind != SetKind::VirtualMachines {
+        return None;
+    }
+    let mut all = Machines::default();
+    let names = fleet.regions.machines.get(&(location.clone(), subscription.clone()));
+    for one in names.into_iter().flatten().filter_map(|name| fleet.sets.get(name)) {
+        all.total += one.census().total();
+        all.unhealthy += one.census().unhealthy().len();
+        if one.spec.name != set.spec.name {
+            all.flying += in_flight(one);
+        }
+    }
+    Some(all)
+}
+
+/// How many instances a set has in flight.
+fn in_flight(set: &SetState) -> usize {
+    let Some(upgrade) = set.upgrade.as_ref().filter(|upgrade| is_flying(upgrade)) else { return 0 };
+    if upgrade.purpose == Purpose::Manual {
+        return upgrade.members.in_flight().count();
+    }
+    upgrade.batches.get(upgrade.current).map_or(0, |batch| upgrade.members.of_batch(batch.number).count())
 }
 
 /// Whether anything of an upgrade is in flight.
@@ -169,6 +215,7 @@ fn wanted(set: &SetState) -> OrdSet<Zone> {
 pub(in crate::kernel) fn look_beside(fleet: &mut Fleet, name: &ScaleSetName) {
     let Ok(set) = fleet.set(name) else { return };
     let neighbours = fleet.regions.neighbours(&set.spec.estate.location, name);
+    let neighbours = Neighbours { machines: machines(fleet, set), ..neighbours };
     if set.neighbours != neighbours
         && let Some(set) = fleet.change(name)
     {

@@ -9,8 +9,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Batch, Hold, PlanInput};
 use crate::domain::{
-    Bake, BatchSize, Checkpoints, Decisions, Digest, FailureRules, HealthGate, InstanceId, OnBakeFailure,
-    OnBreach, OnInstanceFailure, OnTimeout, PhaseName, RollingUpgradePolicy, Timeouts, UpgradePolicy,
+    Bake, BatchOf, BatchSize, Checkpoints, Decisions, Digest, FailureRules, HealthGate, InstanceId,
+    OnBakeFailure, OnBreach, OnInstanceFailure, OnTimeout, PhaseName, RollingUpgradePolicy, Timeouts,
+    UpgradePolicy,
 };
 
 /// Bytes that are hashed at once.
@@ -102,6 +103,7 @@ fn limits(rolling: &RollingUpgradePolicy, lines: &mut Lines) {
         enable_cross_zone_upgrade,
         prioritize_unhealthy_instances,
         max_surge,
+        batch_of,
         batches,
     } = rolling;
     for (name, percent) in [
@@ -118,6 +120,10 @@ fn limits(rolling: &RollingUpgradePolicy, lines: &mut Lines) {
         ("maxSurge", max_surge),
     ] {
         lines.line([name, if *is_set { "true" } else { "false" }]);
+    }
+    match batch_of {
+        BatchOf::Set => {}
+        BatchOf::UpdateDomain => lines.line(["batchOf", "updateDomain"]),
     }
     for size in batches {
         let size = match size {

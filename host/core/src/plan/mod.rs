@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Component, Digest, ExtensionName, Goal, Health, InstanceId, Participation, PersonsWord, Phase,
+    BatchOf, Component, Digest, ExtensionName, Goal, Health, InstanceId, Participation, PersonsWord, Phase,
     Protection, Runs, ScaleSetName, UpgradePolicy, Version, WordKind,
 };
 
@@ -167,18 +167,19 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
     already.sort();
     holds.sort_by(|a, b| a.instance.cmp(&b.instance));
     let rolling = &input.policy.rolling;
-    let batch_max = rolling.batch_max(input.total);
+    let whole = Whole::of(input);
+    let batch_max = rolling.batch_max(whole.largest());
     // Who makes the round trip makes it alone.
     let trips = input.policy.round_trip && input.there == There::Stays && input.batches_before == 0;
-    let size = |index: usize| match index.checked_sub(usize::from(trips)) {
-        Some(index) => rolling.batch_size(input.batches_before + index, input.total),
+    let size = |domain: Option<u32>, index: usize| match index.checked_sub(usize::from(trips)) {
+        Some(index) => rolling.batch_size(input.batches_before + index, whole.of_domain(domain)),
         None => 1,
     };
     let mut batches = Vec::new();
     let mut groups: Vec<(GroupKey<'_>, Vec<Target<'_>>)> = groups.into_iter().collect();
     groups.sort_by(|(a, _), (b, _)| a.turn(b));
     for (key, members) in groups {
-        cut(&key, members, size, &mut batches);
+        cut(&key, members, |index| size(key.update_domain, index), &mut batches);
     }
     let digest = digest::of(input, batch_max, &batches, &holds);
     Plan {
@@ -189,6 +190,43 @@ pub fn plan(input: &PlanInput<'_>) -> Plan {
         holds,
         already,
         digest,
+    }
+}
+
+/// What the share of a batch is a share of.
+enum Whole {
+    /// The set.
+    Set(usize),
+    /// The update domain of the batch, as far as it is planned for.
+    Domains(BTreeMap<Option<u32>, usize>),
+}
+
+impl Whole {
+    fn of(input: &PlanInput<'_>) -> Self {
+        match input.policy.rolling.batch_of {
+            BatchOf::Set => Self::Set(input.total),
+            BatchOf::UpdateDomain => {
+                let mut domains: BTreeMap<Option<u32>, usize> = BTreeMap::new();
+                for candidate in input.candidates {
+                    *domains.entry(candidate.update_domain).or_default() += 1;
+                }
+                Self::Domains(domains)
+            }
+        }
+    }
+
+    fn of_domain(&self, domain: Option<u32>) -> usize {
+        match self {
+            Self::Set(total) => *total,
+            Self::Domains(domains) => domains.get(&domain).copied().unwrap_or(0),
+        }
+    }
+
+    fn largest(&self) -> usize {
+        match self {
+            Self::Set(total) => *total,
+            Self::Domains(domains) => domains.values().copied().max().unwrap_or(0),
+        }
     }
 }
 

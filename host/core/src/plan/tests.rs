@@ -169,3 +169,20 @@ fn digest_follows_the_course_and_not_the_wording() {
 
 mod properties;
 mod standing;
+
+#[test]
+fn a_batch_of_an_availability_set_is_a_share_of_its_update_domain() {
+    let by_domain = |share| RollingUpgradePolicy { batch_of: BatchOf::UpdateDomain, ..policy(share) };
+    // Ten in domain 0, two in domain 1, one in none.
+    let many: Vec<String> = (0..10).map(|number| format!("a{number}:0/0")).collect();
+    let fleet = candidates(&format!("{} b0:0/1 b1:0/1 c0:0", many.join(" ")));
+    let plan = plan_with(&fleet, &by_domain(20));
+    let sizes: Vec<(Option<u32>, usize)> =
+        plan.batches.iter().map(|batch| (batch.update_domain, batch.instances.len())).collect();
+    let two = (Some(0), 2);
+    let rest = [(Some(1), 1), (Some(1), 1)];
+    let expected: Vec<(Option<u32>, usize)> = [(None, 1)].into_iter().chain([two; 5]).chain(rest).collect();
+    assert_eq!(sizes, expected);
+    assert_eq!(plan.batch_max, 2);
+    assert_ne!(plan.digest, plan_with(&fleet, &policy(20)).digest, "the rule is in the digest");
+}

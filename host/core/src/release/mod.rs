@@ -28,7 +28,7 @@ pub use estate::{Child, ChildEnd, EstateView, Facts, Tally, Well};
 pub use plan::{PlannedPhase, PlannedSet, ReleasePlan, plan};
 pub use reasons::{NotBegun, why_not_begun};
 pub use state::{End, How, Line, Part, Release, ReleaseState, Run};
-pub use step::{Action, Step, held, step};
+pub use step::{Action, Step, held, not_through_before, step};
 pub use strategy::{Strategy, StrategyProblem, Unlisted};
 
 #[cfg(test)]

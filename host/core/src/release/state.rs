@@ -1,6 +1,6 @@
 //! One release: everything that a restart needs to go on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
@@ -96,6 +96,24 @@ pub enum Run {
     GoesBack,
     /// It was taken back.
     Back,
+}
+
+impl Run {
+    /// As our JSON writes it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Waits => "Waiting",
+            Self::Left(_) => "Left",
+            Self::Runs => "Running",
+            Self::Done => "Done",
+            Self::Ended { how: How::Faulted, .. } => "Failed",
+            Self::Ended { how: How::Incomplete, .. } => "Incomplete",
+            Self::Ended { how: How::Cancelled, .. } => "Cancelled",
+            Self::GoesBack => "GoingBack",
+            Self::Back => "Back",
+        }
+    }
 }
 
 /// One set of a release.
@@ -205,8 +223,10 @@ pub struct Release {
     pub state: ReleaseState,
     /// Nothing begins until a person says so.
     pub paused: bool,
-    /// Region phases that a person let begin whatever the ones before have shown.
-    pub approved: BTreeSet<usize>,
+    /// Region phases that a person let begin, each with the sets before it that were not through at that moment: it
+    /// waits for these no longer, and for any other as before.
+    #[serde(default)]
+    pub excused: BTreeMap<usize, BTreeSet<ScaleSetName>>,
     /// So many failed sets are allowed: the strategy's number, or as many as a person has passed over.
     pub allowed: usize,
     /// What happened, oldest first.
@@ -228,6 +248,15 @@ impl Release {
     #[must_use]
     pub fn head(&self) -> Self {
         Self { parts: OrdMap::new(), ..self.clone() }
+    }
+
+    /// When it ended, if it has.
+    #[must_use]
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        match self.state {
+            ReleaseState::Ended(_, at) => Some(at),
+            ReleaseState::Running | ReleaseState::Halted | ReleaseState::Ending(_) => None,
+        }
     }
 
     /// How it stands, as our JSON writes it.

@@ -3,7 +3,7 @@
 //! Total: it may be called at any time, and gives the same for the same. Sets that changed are named by the caller,
 //! so that an event of one set costs what that set costs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::enrolment::{Left, Moves};
 use super::estate::{Child, ChildEnd, EstateView, Facts, Well};
@@ -53,7 +53,8 @@ impl Step {
 pub(super) struct Gates {
     /// The first region phase that is not through, and the first of its sets.
     first_open: Option<(usize, ScaleSetName)>,
-    approved: BTreeSet<usize>,
+    /// The same of region phases that a person let begin, without those that they wait for no longer.
+    excused: BTreeMap<usize, Option<(usize, ScaleSetName)>>,
     /// When the gate may open by time alone.
     wake_at: Option<Timestamp>,
 }
@@ -62,6 +63,8 @@ impl Gates {
     pub(super) fn of(release: &Release, now: Timestamp) -> Self {
         let mut first_open: Option<(usize, ScaleSetName)> = None;
         let mut wake_at: Option<Timestamp> = None;
+        let mut excused: BTreeMap<usize, Option<(usize, ScaleSetName)>> =
+            release.excused.keys().map(|phase| (*phase, None)).collect();
         for (name, part) in &release.parts {
             if is_through(release, part, now) {
                 continue;
@@ -75,15 +78,50 @@ impl Gates {
             if first_open.as_ref().is_none_or(|(phase, _)| part.phase < *phase) {
                 first_open = Some((part.phase, name.clone()));
             }
+            for (phase, open) in &mut excused {
+                let is_excused = release.excused.get(phase).is_some_and(|sets| sets.contains(name));
+                let is_first = open.as_ref().is_none_or(|(before, _)| part.phase < *before);
+                if part.phase < *phase && !is_excused && is_first {
+                    *open = Some((part.phase, name.clone()));
+                }
+            }
         }
-        Self { first_open, approved: release.approved.clone(), wake_at }
+        Self { first_open, excused, wake_at }
     }
 
     /// What a region phase waits for; none when it may begin.
     pub(super) fn shut(&self, phase: usize) -> Option<(usize, &ScaleSetName)> {
+        if let Some(open) = self.excused.get(&phase) {
+            return open.as_ref().map(|(first, set)| (*first, set));
+        }
         let (first, set) = self.first_open.as_ref()?;
-        (phase > *first && !self.approved.contains(&phase)).then_some((*first, set))
+        (phase > *first).then_some((*first, set))
     }
+}
+
+/// The sets of earlier region phases that a region phase waits for.
+#[must_use]
+pub fn not_through_before(release: &Release, phase: usize, now: Timestamp) -> BTreeSet<ScaleSetName> {
+    let before = release.parts.iter().filter(|(_, part)| part.phase < phase);
+    before.filter(|(_, part)| !is_through(release, part, now)).map(|(name, _)| name.clone()).collect()
+}
+
+/// An approval is for what waits when it is given: who was through since is waited for again.
+fn forget_excuses(release: &mut Release, now: Timestamp, out: &mut Step) {
+    if release.excused.is_empty() {
+        return;
+    }
+    let mut excused = std::mem::take(&mut release.excused);
+    let is_over = |name: &ScaleSetName| {
+        release.parts.get(name).is_none_or(|part| part.run == Run::Done && is_through(release, part, now))
+    };
+    for sets in excused.values_mut() {
+        let before = sets.len();
+        sets.retain(|name| !is_over(name));
+        out.head_changed |= sets.len() != before;
+    }
+    excused.retain(|_, sets| !sets.is_empty());
+    release.excused = excused;
 }
 
 /// Whether later region phases need not wait for a set.
@@ -139,6 +177,7 @@ pub fn step(
         }
     }
     abort_together(release, &mut out);
+    forget_excuses(release, now, &mut out);
     match release.state {
         ReleaseState::Running | ReleaseState::Halted => go_on(release, estate, now, &mut out),
         ReleaseState::Ending(end) => wind_up(release, estate, end, now, &mut out),

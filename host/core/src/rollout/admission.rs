@@ -124,7 +124,7 @@ pub(super) fn between(
     }
     if let Some(waiting) = waiting(upgrade, fleet, resume_at, now) {
         waiting.until().into_iter().for_each(|until| out.wake(until));
-        out.waits_for_zone = waiting == Waiting::Zone;
+        out.waits_for_zone = matches!(waiting, Waiting::Zone | Waiting::Group);
         return false;
     }
     if upgrade.has_more() && gate::is_over_limit(upgrade, fleet) {

@@ -74,7 +74,7 @@ pub use surge::Way;
 pub use timeouts::{Limit, LimitName, Spent, nearest};
 pub use trip::{Trip, no_round_trip};
 pub use verdict::{EndedExtension, Tally};
-pub use view::{Evidence, FleetView, Stop};
+pub use view::{Evidence, FleetView, Machines, Stop};
 pub use waiting::{Waiting, waiting_for, waiting_now};
 
 #[cfg(test)]

@@ -85,7 +85,7 @@ impl Upgrade {
     pub fn moved(
         &mut self,
         borders: impl Fn(&InstanceId) -> Option<Borders>,
-        batch_max: usize,
+        batch_max: impl Fn(Option<u32>) -> usize,
     ) -> (Vec<InstanceId>, Vec<u32>) {
         // A person who names instances has no borders.
         if !self.is_active() || self.purpose == Purpose::Manual {
@@ -114,7 +114,7 @@ impl Upgrade {
             let Some(phase) = self.batches.get(behind.saturating_sub(1)).map(|batch| batch.phase) else {
                 continue;
             };
-            for some in ids.chunks(batch_max.max(1)) {
+            for some in ids.chunks(batch_max(update_domain).max(1)) {
                 let number = self.new_number();
                 for (position, id) in some.iter().enumerate() {
                     self.members.place(id, number, position);

@@ -250,6 +250,7 @@ fn promote(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp) {
             | Waiting::Suspicion
             | Waiting::Release
             | Waiting::Zone
+            | Waiting::Group
             | Waiting::Silence { .. }
             | Waiting::Recovery { .. },
         )

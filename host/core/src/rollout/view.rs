@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{ExtensionName, FreshIds, Health, InstanceId, Timestamp, Unheard, UpgradeId};
+use crate::domain::{BatchOf, ExtensionName, FreshIds, Health, InstanceId, Timestamp, Unheard, UpgradeId};
 use crate::plan::{Candidate, Standing};
 
 /// What a step may know of the fleet. A trait, so that the loop, the simulator and the tests give
@@ -89,10 +89,34 @@ pub trait FleetView {
     fn are_zones_taken(&self, _members: &mut dyn Iterator<Item = &InstanceId>) -> bool {
         false
     }
+    /// What the share of a batch in an update domain is a share of. Asked before a batch.
+    fn whole_of(&self, of: BatchOf, domain: Option<u32>) -> usize {
+        match of {
+            BatchOf::Set => self.total(),
+            BatchOf::UpdateDomain => {
+                self.candidates().iter().filter(|candidate| candidate.update_domain == domain).count()
+            }
+        }
+    }
+    /// Of stand-alone machines, those that are counted with them; none for any other set.
+    fn machines(&self) -> Option<Machines> {
+        None
+    }
     /// The moment on the fleet's own time at which the wall clock, as it goes now, shows a date.
     fn moment(&self, date: Timestamp) -> Timestamp {
         date
     }
+}
+
+/// The stand-alone machines of one subscription in one location, which are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Machines {
+    /// All of them.
+    pub total: usize,
+    /// Those that count as unhealthy.
+    pub unhealthy: usize,
+    /// Those that upgrades of others have in flight.
+    pub flying: usize,
 }
 
 /// Whether everybody has been asked since a moment.

@@ -63,6 +63,8 @@ pub enum Waiting {
     Release,
     /// Another zone of its region, in which something is in flight or comes first.
     Zone,
+    /// Other stand-alone machines of its group, as many of which are in flight as may be.
+    Group,
     /// Instances that went silent a moment ago: whether most do, is to be seen.
     Silence {
         /// Until when.
@@ -102,6 +104,7 @@ impl Waiting {
             | Self::Suspicion
             | Self::Release
             | Self::Zone
+            | Self::Group
             | Self::NotAsked => None,
         }
     }
@@ -193,7 +196,11 @@ pub(super) fn waiting(
     {
         return Some(Waiting::Recovery { until });
     }
-    is_zone_taken(upgrade, fleet).then_some(Waiting::Zone)
+    if is_zone_taken(upgrade, fleet) {
+        return Some(Waiting::Zone);
+    }
+    let is_full = upgrade.bypass.is_none() && limits::room_in_group(upgrade, fleet) == Some(0);
+    is_full.then_some(Waiting::Group)
 }
 
 /// Whether another zone of the region is in flight. A person who bypasses stops does not wait for that.
@@ -295,6 +302,7 @@ pub(super) fn checkpoint_behind(upgrade: &Upgrade) -> Option<PhaseName> {
         | Waiting::Suspicion
         | Waiting::Release
         | Waiting::Zone
+        | Waiting::Group
         | Waiting::Silence { .. }
         | Waiting::Bake { .. }
         | Waiting::Recovery { .. } => None,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Bake, BatchSize, Checkpoints, Claim, Decisions, FailureRules, HealthGate, HookKind, HookKinds,
+    Bake, BatchOf, BatchSize, Checkpoints, Claim, Decisions, FailureRules, HealthGate, HookKind, HookKinds,
     OnBakeFailure, OnBreach, OnInstanceFailure, OnTimeout, Percent, Phase, PhaseName, RetryRule,
     RollingUpgradePolicy, Timeouts, UpgradeMode,
 };
@@ -179,6 +179,8 @@ pub(super) fn policy(rng: &mut Rng) -> RollingUpgradePolicy {
         enable_cross_zone_upgrade: rng.chance(300),
         prioritize_unhealthy_instances: rng.chance(300),
         max_surge: rng.chance(250),
+        // No draw of its own: what comes after stays what it is.
+        batch_of: if share.get() % 7 == 0 { BatchOf::UpdateDomain } else { BatchOf::Set },
         batches: if rng.chance(300) { growing } else { Vec::new() },
     }
 }

@@ -14,6 +14,7 @@
 //! the forecast is what `phasegate simulate` runs.
 
 pub mod forecast;
+pub mod released;
 mod rng;
 
 pub use rng::Rng;

@@ -8,12 +8,13 @@ use std::time::Duration;
 use phasegate_core::domain::{Now, ReadClock, ScaleSetName};
 use phasegate_core::kernel::{SetState, report};
 use phasegate_core::record::ReadTrail;
+use phasegate_core::release::Release;
 use phasegate_wire as wire;
 use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::Events;
 use super::line::Line;
+use super::{Events, Standing};
 use crate::api::host::add_since;
 use crate::api::v1::view;
 use crate::clock::Clock;
@@ -34,6 +35,7 @@ pub(super) async fn run(events: Arc<Events>, lines: broadcast::Sender<Arc<Line>>
     let mut looks = tokio::time::interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = BTreeMap::new();
+    let mut released = BTreeMap::new();
     let mut followed = Followed::Yes;
     loop {
         tokio::select! {
@@ -47,9 +49,11 @@ pub(super) async fn run(events: Arc<Events>, lines: broadcast::Sender<Arc<Line>>
             _ = looks.tick(), if followed == Followed::Yes => {
                 if lines.receiver_count() > 0 {
                     look(&events, (&lines, &mut news), clock, &mut told).await;
+                    releases(&events, &lines, &mut released);
                 } else {
                     followed = Followed::No;
                     told.clear();
+                    released.clear();
                     events.forget();
                 }
             }
@@ -155,9 +159,45 @@ async fn look(
         }
         told.insert(name.clone(), new);
         let line = Arc::new(Line::progress(progress));
-        events.stands(name, Arc::clone(&line));
+        events.stands(Standing::Upgrade(name), Arc::clone(&line));
         _ = lines.send(line);
     }
+}
+
+/// Tells of each release that stands otherwise than it was told last; at first of those that have not ended.
+fn releases(
+    events: &Events,
+    lines: &broadcast::Sender<Arc<Line>>,
+    told: &mut BTreeMap<u64, (Arc<Release>, String)>,
+) {
+    let view = events.door.view();
+    for (number, release) in &view.releases.all {
+        let before = told.get(number);
+        if before.is_some_and(|(before, _)| Arc::ptr_eq(before, release)) {
+            continue;
+        }
+        let brief = view::release::brief(release);
+        let text = serde_json::to_string(&brief).unwrap_or_default();
+        let known = before.map(|(before, _)| before.log.last().cloned());
+        let entries: Vec<_> = match &known {
+            None => release.log.last().into_iter().collect(),
+            // From the latest one that was told on: the oldest may have gone.
+            Some(last) => {
+                let new = release.log.iter().rev().take_while(|line| Some(*line) != last.as_ref());
+                new.collect::<Vec<_>>().into_iter().rev().collect()
+            }
+        };
+        let is_news = !entries.is_empty() || before.is_none_or(|(_, before)| *before != text);
+        let is_first = before.is_none() && !release.is_active();
+        if is_news && !is_first {
+            let entries = entries.into_iter().map(view::release::entry).collect();
+            let line = Arc::new(Line::release(wire::ReleaseProgress { release: brief, entries }));
+            events.stands(Standing::Release(*number), Arc::clone(&line));
+            _ = lines.send(line);
+        }
+        told.insert(*number, (Arc::clone(release), text));
+    }
+    told.retain(|number, _| view.releases.all.contains_key(number));
 }
 
 fn standing(

@@ -70,6 +70,18 @@ impl Line {
         }
     }
 
+    pub(super) fn release(progress: wire::ReleaseProgress) -> Self {
+        Self {
+            seq: None,
+            kind: "release".to_owned(),
+            name: "release",
+            scale_set: None,
+            upgrade: None,
+            instance: None,
+            json: json(&wire::Event::Release(Box::new(progress))),
+        }
+    }
+
     /// An event for everybody, which no filter leaves out.
     pub(super) fn own(name: &'static str, event: &wire::Event) -> Self {
         Self {

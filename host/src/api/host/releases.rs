@@ -27,19 +27,26 @@ impl Host {
     }
 
     pub(in crate::api) async fn extension_types(&self) -> Result<wire::ExtensionTypes, CommandError> {
-        self.read(|fleet, _| Ok(view::extension_types(fleet))).await
+        let mut types = self.read(|fleet, _| Ok(view::extension_types(fleet))).await?;
+        for one in &mut types.extension_types {
+            let subject = ExtensionType::new(&one.publisher, &one.name).ok();
+            one.source = subject.and_then(|subject| self.catalogue.source(&subject));
+        }
+        Ok(types)
     }
 
     pub(in crate::api) async fn extension_type(
         &self,
         subject: ExtensionType,
     ) -> Result<wire::ExtensionType, CommandError> {
+        let source = self.catalogue.source(&subject);
         self.read(move |fleet, _| {
             let all = view::extension_types(fleet).extension_types;
             let is_it = |one: &wire::ExtensionType| {
                 (one.publisher.as_str(), one.name.as_str()) == (subject.publisher(), subject.name())
             };
-            all.into_iter().find(is_it).ok_or_else(|| {
+            let found = all.into_iter().find(is_it);
+            found.map(|one| wire::ExtensionType { source, ..one }).ok_or_else(|| {
                 let message =
                     format!("there is no extension type {subject}; `phasegate extension list` has all");
                 CommandError::new(CommandErrorKind::NotFound, message)
@@ -55,6 +62,7 @@ impl Host {
         begins: Begins,
         asked: Asked,
     ) -> Result<wire::ExtensionType, CommandError> {
+        self.catalogue.check(subject.clone(), version.clone(), digest).await?;
         let publish = ReleaseCommand::Publish { subject: subject.clone(), version, digest, begins };
         self.grant_release(publish, asked).await?;
         self.extension_type(subject).await

@@ -20,6 +20,7 @@ Faults, with the rate that a bare name means:
 Examples:
   phasegate simulate --instances 1000 --zones 3 --phases 60,30,10 --faults all --runs 1000
   phasegate simulate -c phasegate.toml --scale-set orders --policy maxBatchInstancePercent=10
+  phasegate simulate --release --regions 20 --sets 1000 --instances 50000 --bad-from-region-phase 3
   phasegate fleet --json > fleet.json; phasegate simulate --fleet fleet.json --timeline
 
 Exit codes: 0 no invariant was broken, 1 one was, 2 could not run.")]
@@ -56,6 +57,22 @@ pub struct SimulateArgs {
     /// Percent of the instances that are protected [default: 0]
     #[arg(long, value_name = "PERCENT")]
     pub protected: Option<String>,
+    /// A release instead of one upgrade: through the regions of an estate that is made up, or through all sets of
+    /// the configuration
+    #[arg(
+        long,
+        value_name = "PUBLISHER/TYPE@VERSION",
+        num_args = 0..=1,
+        default_missing_value = "contoso/app@1.1.0",
+        conflicts_with_all = ["fleet", "scale_set", "to", "runs", "timeline", "plugin", "phases", "skip", "protected"]
+    )]
+    pub release: Option<String>,
+    /// Of a release: so many sets, all regions together [default: 3 for each region]
+    #[arg(long, value_name = "N", requires = "release")]
+    pub sets: Option<usize>,
+    /// Of a release: from this region phase on the version never becomes healthy
+    #[arg(long, value_name = "N", requires = "release")]
+    pub bad_from_region_phase: Option<usize>,
     /// Wanted version [default: that of the model]
     #[arg(long, value_name = "VERSION")]
     pub to: Option<String>,

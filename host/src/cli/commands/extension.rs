@@ -186,8 +186,26 @@ fn versions(one: &wire::ExtensionType) -> String {
         ]
     };
     let rows: Vec<Vec<String>> = one.versions.iter().map(row).collect();
+    let source = one.source.as_ref().map(source).unwrap_or_default();
     if rows.is_empty() {
-        return format!("no version of {}/{} is published\n", one.publisher, one.name);
+        return format!("no version of {}/{} is published\n{source}", one.publisher, one.name);
     }
-    table(&["VERSION", "PUBLISHED", "BY", "STATE", "DIGEST"], &rows)
+    format!("{}{source}", table(&["VERSION", "PUBLISHED", "BY", "STATE", "DIGEST"], &rows))
+}
+
+/// How it stands with the source of a type, in lines.
+fn source(source: &wire::ExtensionSource) -> String {
+    let wire::ExtensionSource { place, looked_at, versions, failing_since, failing, refused } = source;
+    let mut text = match (looked_at, failing) {
+        (_, Some(why)) => {
+            let since = failing_since.as_deref().unwrap_or("now");
+            format!("source {place}: {why} (since {since}); what is published stays\n")
+        }
+        (Some(at), None) => format!("source {place}: {versions} versions at {at}\n"),
+        (None, None) => format!("source {place}: not looked at yet\n"),
+    };
+    for wire::RefusedVersion { version, reason } in refused {
+        text += &format!("not published: {version}: {reason}\n");
+    }
+    text
 }

@@ -123,6 +123,7 @@ impl Screen {
                     Event::Ending(ending) => Some(ending.text.clone()),
                     Event::Following(_)
                     | Event::Health(_)
+                    | Event::Release(_)
                     | Event::Missed
                     | Event::Heartbeat
                     | Event::Unknown => None,

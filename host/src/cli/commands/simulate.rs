@@ -4,6 +4,7 @@ mod cost;
 mod fleet;
 mod parse;
 mod policy;
+mod release;
 mod report;
 mod runs;
 mod wasm;
@@ -36,6 +37,9 @@ const LIMIT: Duration = Duration::from_secs(60 * 24 * 3600);
 /// # Errors
 /// When an argument means nothing, or a file cannot be read.
 pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
+    if let Some(what) = &args.release {
+        return release::run(args, what);
+    }
     let setup = setup(args)?;
     let size = match &setup.fleet {
         Fleet::Invented(invented) => invented.instances,

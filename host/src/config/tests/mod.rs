@@ -127,6 +127,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
                 enable_cross_zone_upgrade: false,
                 prioritize_unhealthy_instances: false,
                 max_surge: false,
+                batch_of: phasegate_core::domain::BatchOf::Set,
                 batches: Vec::new(),
             },
             gate: HealthGate {

@@ -15,6 +15,7 @@ pub mod config;
 mod credentials;
 mod error;
 mod https;
+mod listing;
 mod manifest;
 mod oci;
 mod signatures;
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use config::{Credentials, FetchConfig};
 pub use error::{FetchError, OtherDigestError, TransferError};
+pub use listing::{Listing, list};
 
 use super::signature::Signed;
 use crate::net::reference::{RemotePlace, RemoteSource};

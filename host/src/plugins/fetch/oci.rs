@@ -73,7 +73,11 @@ impl<'a> Registry<'a> {
     }
 
     /// Asks; logs in when that is wanted.
-    async fn get(&mut self, client: &Client<'_>, question: &Question) -> Result<Answer, FetchError> {
+    pub(super) async fn get(
+        &mut self,
+        client: &Client<'_>,
+        question: &Question,
+    ) -> Result<Answer, FetchError> {
         let answer = self.get_any(client, question).await?;
         if answer.status != 200 {
             return Err(refusal(&self.base.address, answer.status, &self.told).into());

@@ -15,6 +15,7 @@ use crate::kernel::refusal::{Refusal, ReleaseRefusal};
 use crate::kernel::state::Fleet;
 use crate::record::{OptOut, Registered, Write};
 use crate::release::catalogue::VERSIONS_MAX;
+use crate::release::not_through_before;
 use crate::release::{End, Published, PublishedVersion, Publishing, Release, ReleaseState, Withdrawn};
 
 /// Ended releases that are kept.
@@ -288,7 +289,7 @@ fn begin(
         started_on: now.wall.date(),
         state: ReleaseState::Running,
         paused: false,
-        approved: BTreeSet::new(),
+        excused: std::collections::BTreeMap::new(),
         log: imbl::Vector::new(),
         parts: imbl::OrdMap::new(),
     };
@@ -351,8 +352,17 @@ fn wish_for(
             if release.state == ReleaseState::Halted {
                 resume(fleet, &release, out);
             }
-            change(fleet, number, out, |release| _ = release.approved.insert(phase));
-            ("approve", format!("region phase {} may begin, whatever the ones before have shown", phase + 1))
+            let waits_for = not_through_before(&release, phase, now.at);
+            let text = match waits_for.first() {
+                None => format!("region phase {} waits for nothing before it", phase + 1),
+                Some(first) => format!(
+                    "region phase {} waits no longer for {} of the scale sets before it, such as `{first}`",
+                    phase + 1,
+                    waits_for.len()
+                ),
+            };
+            change(fleet, number, out, |release| _ = release.excused.insert(phase, waits_for));
+            ("approve", text)
         }
         ReleaseWish::Approve(_) => return Err(not_now("approved")),
         ReleaseWish::Stop if running => {

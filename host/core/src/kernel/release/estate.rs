@@ -7,6 +7,7 @@ use crate::domain::{
     Component, Enrolment, Health, InstanceId, Location, Now, ReleaseVersion, ScaleSetName, SetKind,
 };
 use crate::kernel::state::{Fleet, SetState};
+use crate::kernel::zones;
 use crate::plan::{Candidate, HoldReason, withheld};
 use crate::release::{
     Child, ChildEnd, EstateView, Facts, Left, Moves, Part, Release, Run, Tally, Well, may_move,
@@ -31,7 +32,9 @@ impl EstateView for Estate<'_> {
         };
         let looked = looked_at(set, part, to, self.now);
         let standing = standing.and_then(|moves| match moves {
-            Moves::Up if part.run != Run::Runs && is_too_unhealthy(set) => Err(Left::HeldUnhealthy),
+            Moves::Up if part.run != Run::Runs && is_too_unhealthy(self.fleet, set) => {
+                Err(Left::HeldUnhealthy)
+            }
             Moves::Up | Moves::There => Ok(moves),
         });
         Some(Facts {
@@ -79,11 +82,16 @@ pub(super) fn standing(
     may_move(enrolment, from, to)
 }
 
-/// Whether too much of a set is unhealthy for its first batch.
-fn is_too_unhealthy(set: &SetState) -> bool {
+/// Whether too much of a set, or of the group of stand-alone machines that it belongs to, is unhealthy for its first
+/// batch.
+fn is_too_unhealthy(fleet: &Fleet, set: &SetState) -> bool {
     let limit = set.spec.policy.rolling.max_unhealthy_instance_percent;
     let census = set.census();
-    census.initializing().is_empty() && limit.is_exceeded_by(census.unhealthy().len(), census.total())
+    let is_over = |unhealthy, total| limit.is_exceeded_by(unhealthy, total);
+    let group = zones::machines(fleet, set);
+    census.initializing().is_empty()
+        && (is_over(census.unhealthy().len(), census.total())
+            || group.is_some_and(|group| is_over(group.unhealthy, group.total)))
 }
 
 /// The latest upgrade of a set, as far as it is that of the release.

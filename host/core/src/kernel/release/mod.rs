@@ -102,7 +102,8 @@ pub(super) fn go_by(fleet: &mut Fleet, name: &ScaleSetName, next: Estate, out: &
     if before == next {
         return;
     }
-    if before.location != next.location {
+    let place = |it: &Estate| (it.location.clone(), it.subscription.clone(), it.kind);
+    if place(&before) != place(&next) {
         fleet.regions.leave(name, &before.location);
     }
     let differs = |one: &&Enrolment| {

@@ -6,7 +6,7 @@ use crate::domain::{Health, HookKind, InstanceId, Location, Now, PhaseName, Rele
 use crate::kernel::state::{InstanceState, SetState};
 use crate::record::audit::Wait;
 use crate::record::{Hold, StoppedLine};
-use crate::rollout::{Member, MemberState, Stage, Upgrade, Waiting};
+use crate::rollout::{Machines, Member, MemberState, Stage, Upgrade, Waiting};
 
 /// What an upgrade waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +86,8 @@ pub enum WaitsFor<'a> {
         /// Zones that are in flight there, or come first.
         zones: Vec<String>,
     },
+    /// Other stand-alone machines of its group.
+    Group(Machines),
     /// Instances that went silent a moment ago: whether most do, is to be seen.
     Silence {
         /// Which.
@@ -152,6 +154,7 @@ impl<'a> WaitsFor<'a> {
             Self::Suspicion(_) | Self::Silence { .. } => Wait::SelfDoubt,
             Self::Release(_) => Wait::Release,
             Self::Zone { .. } => Wait::Zone,
+            Self::Group(_) => Wait::Group,
             Self::Bake { .. } => Wait::Bake,
             Self::Recovery { .. } | Self::HealthyAgain => Wait::Health,
             Self::Driver { .. } => Wait::Driver,
@@ -187,6 +190,7 @@ impl<'a> WaitsFor<'a> {
             | Self::Approval { .. }
             | Self::Release(_)
             | Self::Zone { .. }
+            | Self::Group(_)
             | Self::Bake { .. }
             | Self::Recovery { .. }
             | Self::HealthyAgain => Few::default(),
@@ -219,6 +223,7 @@ impl<'a> WaitsFor<'a> {
             | Self::Suspicion(_)
             | Self::Release(_)
             | Self::Zone { .. }
+            | Self::Group(_)
             | Self::Driver { .. }
             | Self::Hook { .. }
             | Self::Gate(_)
@@ -426,6 +431,7 @@ fn between<'a>(waiting: Waiting, upgrade: &'a Upgrade, set: &'a SetState, now: N
         Waiting::Zone => {
             WaitsFor::Zone { region: &set.spec.estate.location, zones: set.neighbours.zones().collect() }
         }
+        Waiting::Group => WaitsFor::Group(set.neighbours.machines.unwrap_or_default()),
         Waiting::Silence { until } => WaitsFor::Silence { instances: silent(set), until },
         Waiting::Bake { until } => {
             let rounds = if let Stage::Baking { rounds, .. } = upgrade.stage { rounds } else { 0 };

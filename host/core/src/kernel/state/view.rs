@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::evidence::ASKED;
 use crate::domain::{
-    ExtensionName, FreshIds, Health, InstanceId, Now, Protection, Timestamp, Unheard, UpgradeId, WordKind,
+    BatchOf, ExtensionName, FreshIds, Health, InstanceId, Now, Protection, Timestamp, Unheard, UpgradeId,
+    WordKind,
 };
 use crate::kernel::doubts;
 use crate::kernel::zones::Zone;
 use crate::plan::{Candidate, Standing};
-use crate::rollout::{Evidence, FleetView, Stop};
+use crate::rollout::{Evidence, FleetView, Machines, Stop};
 
 use super::{InstanceState, SetState};
 
@@ -206,6 +207,14 @@ impl FleetView for SetView<'_> {
         let zone = |id: &InstanceId| self.set.instance(id).and_then(|instance| instance.spec.zone.clone());
         let zones: BTreeSet<Zone> = members.map(zone).collect();
         self.set.neighbours.are_taken(&zones)
+    }
+
+    fn whole_of(&self, of: BatchOf, domain: Option<u32>) -> usize {
+        self.set.whole_of(of, domain)
+    }
+
+    fn machines(&self) -> Option<Machines> {
+        self.set.neighbours.machines
     }
 
     fn moment(&self, date: Timestamp) -> Timestamp {

@@ -77,6 +77,7 @@ prop_compose! {
         batch in 5_u8..=100,
         enable_cross_zone_upgrade: bool,
         prioritize_unhealthy_instances: bool,
+        by_domain: bool,
         batches in prop::collection::vec(
             prop_oneof![(0_u32..9).prop_map(BatchSize::Count), (1_u8..=100).prop_map(|share| {
                 BatchSize::Share(Percent::new(share).unwrap())
@@ -88,6 +89,7 @@ prop_compose! {
             enable_cross_zone_upgrade,
             prioritize_unhealthy_instances,
             max_surge: false,
+            batch_of: if by_domain { BatchOf::UpdateDomain } else { BatchOf::Set },
             batches,
             ..policy(batch)
         }
@@ -124,7 +126,13 @@ fn simple_batches(fleet: &[Candidate], policy: &RollingUpgradePolicy) -> Vec<Bat
     let mut batches: Vec<Batch> = Vec::new();
     let mut last = None;
     for candidate in targets {
-        let size = policy.batch_size(batches.len().saturating_sub(1), fleet.len());
+        let whole = match policy.batch_of {
+            BatchOf::Set => fleet.len(),
+            BatchOf::UpdateDomain => {
+                fleet.iter().filter(|one| one.update_domain == candidate.update_domain).count()
+            }
+        };
+        let size = policy.batch_size(batches.len().saturating_sub(1), whole);
         let fits = last == Some(group(candidate))
             && batches.last().is_some_and(|batch| batch.instances.len() < size);
         if !fits {
@@ -164,6 +172,9 @@ fn simple_digest(plan: &Plan, policy: &RollingUpgradePolicy, total: usize) -> Di
         flag("prioritizeUnhealthyInstances", policy.prioritize_unhealthy_instances),
         flag("maxSurge", policy.max_surge),
     ];
+    if policy.batch_of == BatchOf::UpdateDomain {
+        lines.push(text("batchOf", "updateDomain"));
+    }
     lines.extend(policy.batches.iter().map(|size| match size {
         BatchSize::Count(count) => number("batches", (*count).into()),
         BatchSize::Share(share) => text("batches", &format!("{} %", share.get())),

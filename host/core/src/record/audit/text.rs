@@ -360,6 +360,7 @@ fn waits(
         Wait::SelfDoubt => "waits for this host, which doubts what it sees",
         Wait::Release => "waits for the release that it belongs to",
         Wait::Zone => "waits for another zone of its region",
+        Wait::Group => "waits for other stand-alone machines of its group",
         Wait::Bake => "waits for the end of the bake",
         Wait::Health => "waits for the fleet to be healthy after the host's restart",
         Wait::Driver => "waits for the driver",

@@ -368,6 +368,8 @@ pub enum Wait {
     Release,
     /// Another zone of its region.
     Zone,
+    /// Other stand-alone machines of its group.
+    Group,
     /// The bake of what was upgraded.
     Bake,
     /// A fleet that is not healthy again after the host's restart.

@@ -47,11 +47,29 @@ fn an_approval_goes_past_what_the_phases_before_have_shown() {
     assert_eq!(world.code("canary"), "cancelled");
     world.pass(BAKE);
     assert!(world.running().is_empty());
-    world.release.approved.insert(1);
+    let waits_for = not_through_before(&world.release, 1, world.now);
+    world.release.excused.insert(1, waits_for);
     world.look();
     assert_eq!(world.running(), ["eastus", "westeurope"]);
     world.through();
     assert!(world.running().is_empty(), "the one behind it was not approved");
+}
+
+#[test]
+fn an_approval_is_for_what_waits_when_it_is_given() {
+    let mut world = World::new(strategy());
+    let waits_for = not_through_before(&world.release, 1, world.now);
+    assert_eq!(waits_for, [set("canary")].into());
+    world.release.excused.insert(1, waits_for);
+    world.look();
+    assert_eq!(world.running(), ["canary", "eastus", "westeurope"], "nobody waits for its bake");
+    world.done("canary");
+    world.pass(BAKE);
+    assert!(world.held().is_empty());
+    // It was through by itself, so what comes now is another matter.
+    world.change("canary", |set| set.well = Well::No);
+    assert!(world.held().contains(&"eastus"), "{:?}", world.release.excused);
+    assert!(world.release.excused.is_empty());
 }
 
 #[test]

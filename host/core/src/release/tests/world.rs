@@ -144,7 +144,7 @@ impl World {
             started_on: Timestamp(0),
             state: ReleaseState::Running,
             paused: false,
-            approved: BTreeSet::new(),
+            excused: std::collections::BTreeMap::new(),
             log: imbl::Vector::new(),
             parts: imbl::OrdMap::new(),
         };

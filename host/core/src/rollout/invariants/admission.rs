@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Check, Rule, Seen};
 use crate::domain::{InstanceId, Participation, PhaseName};
 use crate::plan::{Candidate, HoldReason, Standing};
-use crate::rollout::{Event, MemberState, Purpose, Stop, Upgrade, Wish};
+use crate::rollout::{Event, Machines, MemberState, Purpose, Stop, Upgrade, Wish};
 
 impl Check<'_> {
     pub(super) fn admission(&mut self) {
@@ -96,7 +96,7 @@ impl Check<'_> {
         }
         // However many there were when it was planned. A way back goes by the batches of the way there.
         let limit = match self.former {
-            None => self.seen.after.policy.rolling.batch_max(self.seen.fleet.total()),
+            None => self.batch_max(),
             Some(former) => former.widest,
         };
         if self.admitted.len() > limit && !self.is_by_hand() {
@@ -104,11 +104,34 @@ impl Check<'_> {
         }
     }
 
+    /// Largest batch of those that are there: of the set, or of the update domain.
+    fn batch_max(&self) -> usize {
+        let rolling = &self.seen.after.policy.rolling;
+        let candidate = self.admitted.first().and_then(|id| self.seen.fleet.candidate(id));
+        let domain = candidate.and_then(|candidate| candidate.update_domain);
+        rolling.batch_max(self.seen.fleet.whole_of(rolling.batch_of, domain))
+    }
+
     fn budget(&mut self) {
         let fleet = self.seen.fleet;
         let (total, down) = (fleet.total(), fleet.unhealthy());
         let share = self.seen.after.policy.rolling.max_unhealthy_instance_percent;
-        if share.is_exceeded_by(down.len(), total) {
+        if let Some(Machines { total, unhealthy, flying }) = fleet.machines() {
+            if share.is_exceeded_by(unhealthy, total) {
+                self.report(
+                    Rule::Budget,
+                    format!("admitted with {unhealthy} of a group of {total} unavailable"),
+                );
+            }
+            let most = self.seen.after.policy.rolling.batch_max(total).min(total.max(2) - 1);
+            if self.seen.after.bypass.is_none() && self.is_forward() && self.admitted.len() + flying > most {
+                let batch = self.admitted.len();
+                self.report(
+                    Rule::Budget,
+                    format!("{batch} of a group admitted beside {flying} (limit {most})"),
+                );
+            }
+        } else if share.is_exceeded_by(down.len(), total) {
             self.report(Rule::Budget, format!("admitted with {} of {total} unavailable", down.len()));
         }
         let elsewhere = down.iter().filter(|id| !self.admitted.contains(*id)).count();

@@ -205,6 +205,7 @@ fn wait(waiting: Waiting, now: Timestamp) -> String {
         Waiting::Suspicion => "the host, which doubts what it sees".to_owned(),
         Waiting::Release => "the release that it belongs to".to_owned(),
         Waiting::Zone => "another zone of its region".to_owned(),
+        Waiting::Group => "other stand-alone machines of its group".to_owned(),
         Waiting::Silence { until } => format!("whether more go silent, {} at most", left(until)),
         Waiting::Bake { until } => format!("the bake, {} left", left(until)),
         Waiting::Doubted => "instances that have just said something worse".to_owned(),

@@ -44,6 +44,7 @@ pub(crate) fn extension_type(fleet: &Fleet, subject: &ExtensionType) -> wire::Ex
         newest: published.and_then(|it| it.newest(|_| true)).map(ToString::to_string),
         versions: versions.map(version).collect(),
         scale_sets: uses.collect(),
+        source: None,
     }
 }
 
@@ -141,7 +142,12 @@ pub(crate) fn detail(fleet: &Fleet, release: &Release, now: Now) -> wire::Releas
         brief: brief(release),
         digest: release.digest.to_string(),
         strategy: strategy(&release.strategy, release.allowed),
-        approved: release.approved.iter().map(|phase| phase + 1).collect(),
+        approved: release
+            .excused
+            .iter()
+            .filter(|(_, sets)| !sets.is_empty())
+            .map(|(phase, _)| phase + 1)
+            .collect(),
         phases: phases.collect(),
     }
 }
@@ -238,13 +244,17 @@ fn planned_set(set: &PlannedSet, phase: usize) -> wire::ReleaseSet {
 
 /// What a release tells of itself.
 pub(crate) fn log(release: &Release) -> wire::ReleaseLog {
-    let entry = |line: &phasegate_core::release::Line| wire::ReleaseLogEntry {
+    wire::ReleaseLog { id: release.id.to_string(), entries: release.log.iter().map(entry).collect() }
+}
+
+/// A line of a release's log.
+pub(crate) fn entry(line: &phasegate_core::release::Line) -> wire::ReleaseLogEntry {
+    wire::ReleaseLogEntry {
         at: line.at.to_string(),
         actor: line.by.to_string(),
         code: line.code.clone(),
         text: line.text.clone(),
-    };
-    wire::ReleaseLog { id: release.id.to_string(), entries: release.log.iter().map(entry).collect() }
+    }
 }
 
 /// Who has registered the feature.

@@ -89,6 +89,7 @@ fn actor(waiting: &WaitsFor<'_>, report: &StatusReport<'_>) -> String {
         | WaitsFor::Suspicion(_)
         | WaitsFor::Silence { .. }
         | WaitsFor::Zone { .. }
+        | WaitsFor::Group(_)
         | WaitsFor::Recovery { .. }
         | WaitsFor::Gate(_)
         | WaitsFor::HealthyAgain => "host".to_owned(),
@@ -119,6 +120,7 @@ fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
         WaitsFor::Hook { says: Some(says), .. } => Some((*says).to_owned()),
         WaitsFor::Release(releases) => releases.first().map(ToString::to_string),
         WaitsFor::Zone { zones, .. } => Some(zones.join(", ")),
+        WaitsFor::Group(machines) => Some(format!("{} of {} in flight", machines.flying, machines.total)),
         WaitsFor::Bake { rounds, of, .. } => Some(format!("asked {rounds} of {of} times")),
         WaitsFor::Pause { .. }
         | WaitsFor::Scheduled { .. }
@@ -156,6 +158,10 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Now) -> String {
         WaitsFor::Paused => format!("a person: paused; go on with `phasegate upgrade resume {name}`"),
         WaitsFor::Release(releases) => release(releases.first()),
         WaitsFor::Zone { region, zones } => zone(region, zones),
+        WaitsFor::Group(machines) => format!(
+            "other stand-alone machines of its subscription and location: {} of {} are in flight",
+            machines.flying, machines.total
+        ),
         WaitsFor::Resume { after } => {
             format!("a person: {} is done; go on with `phasegate upgrade resume {name}`", phase(*after))
         }

@@ -16,6 +16,9 @@ use phasegate_core::domain::Address;
 /// Most instances that are written as lines; larger fleets are found.
 const INSTANCES_MAX: usize = 1_000;
 
+/// Answers to one question that are taken back because they are wrong.
+const TRIES_MAX: usize = 5;
+
 /// What is known.
 pub(super) struct Given {
     pub(super) name: String,
@@ -55,27 +58,26 @@ impl<'a> Answers<'a> {
     /// All of it.
     pub(super) fn wanted(&self) -> anyhow::Result<Wanted> {
         let args = self.args;
-        let (mut ports, mut hosts) = (args.ports.clone(), args.hosts.clone());
-        if ports.is_none() && hosts.is_none() {
-            if self.asks == Asks::Nobody {
-                return Ok(Wanted::Lacks(
-                    "nobody can be asked here; give --ports 9001-9005 (with --host), or --hosts FILE with one host \
-                     a line, and if need be --protocol, --path and --driver"
-                        .to_owned(),
-                ));
-            }
-            let said =
-                self.ask("Ports of this machine, such as 9001-9005, or a file with one host a line", "")?;
-            if said.starts_with(|first: char| first.is_ascii_digit()) {
-                ports = Some(said);
-            } else {
-                hosts = Some(said.into());
-            }
+        if args.ports.is_none() && args.hosts.is_none() && self.asks == Asks::Nobody {
+            return Ok(Wanted::Lacks(
+                "nobody can be asked here; give --ports 9001-9005 (with --host), or --hosts FILE with one host \
+                 a line, and if need be --protocol, --path and --driver"
+                    .to_owned(),
+            ));
         }
-        let addresses = match (&ports, &hosts) {
+        let addresses = match (&args.ports, &args.hosts) {
             (Some(ports), _) => of_ports(&args.host, ports)?,
             (None, Some(file)) => of_file(file, args.port)?,
-            (None, None) => Vec::new(),
+            (None, None) => {
+                let question = "Ports of this machine, such as 9001-9005, or a file with one host a line";
+                self.until(question, "", |said| {
+                    if said.starts_with(|first: char| first.is_ascii_digit()) {
+                        of_ports(&args.host, said)
+                    } else {
+                        of_file(Path::new(said), args.port)
+                    }
+                })?
+            }
         };
         let protocol = match args.protocol {
             Some(protocol) => protocol,
@@ -85,7 +87,10 @@ impl<'a> Answers<'a> {
             (Some(path), _) => path.clone(),
             (None, InitProtocol::Tcp) => String::new(),
             (None, InitProtocol::Http | InitProtocol::Https) => {
-                self.ask("What are they asked for", "/health")?
+                self.until("What are they asked for", "/health", |said| {
+                    anyhow::ensure!(said.starts_with('/'), "a path begins with /, such as /health");
+                    Ok(said.to_owned())
+                })?
             }
         };
         let driver = match args.driver {
@@ -96,29 +101,55 @@ impl<'a> Answers<'a> {
                 InitDriver::Command,
             )?,
         };
-        if args.command.is_none() && driver != InitDriver::Command {
-            let what = match driver {
-                InitDriver::Process => "--command \"./server --port {port} --version {version}\"",
-                InitDriver::Http | InitDriver::Command => "--command http://agent:8080/instances/{id}",
+        let mut command = args.command.clone();
+        if command.is_none() && driver != InitDriver::Command {
+            let (question, what) = match driver {
+                InitDriver::Process => (
+                    "The program that is started",
+                    "--command \"./server --port {port} --version {version}\"",
+                ),
+                InitDriver::Http | InitDriver::Command => {
+                    ("The URL of the agent", "--command http://agent:8080/instances/{id}")
+                }
             };
-            return Ok(Wanted::Lacks(format!("the driver needs to know more: give for example {what}")));
+            if self.asks == Asks::Nobody {
+                return Ok(Wanted::Lacks(format!("the driver needs to know more: give for example {what}")));
+            }
+            let example = what.trim_start_matches("--command ").trim_matches('"');
+            command =
+                Some(self.until(&format!("{question}, such as {example}"), "", |said| Ok(said.to_owned()))?);
         }
-        let command = args.command.as_ref().map(|text| text.split_whitespace().map(str::to_owned).collect());
+        let command = command.as_ref().map(|text| text.split_whitespace().map(str::to_owned).collect());
         let (name, version) = (args.name.clone(), args.version.clone());
         Ok(Wanted::Complete(Given { name, version, addresses, protocol, path, driver, command }))
     }
 
-    /// One line from the terminal; what stands there already where it is empty, or where nobody can be asked.
-    fn ask(&self, question: &str, preset: &str) -> anyhow::Result<String> {
+    /// One answer from the terminal, asked for again while it is wrong; what stands there already where it is empty, or
+    /// where nobody can be asked.
+    fn until<T>(
+        &self,
+        question: &str,
+        preset: &str,
+        parse: impl Fn(&str) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         if self.asks == Asks::Nobody {
-            return Ok(preset.to_owned());
+            return parse(preset);
         }
         let shown = if preset.is_empty() { String::new() } else { format!(" [{preset}]") };
-        output::talk(&format!("{question}{shown}: "));
-        let mut line = String::new();
-        std::io::stdin().lock().read_line(&mut line).context("cannot read the answer")?;
-        let line = line.trim();
-        Ok(if line.is_empty() { preset } else { line }.to_owned())
+        for _ in 0..TRIES_MAX {
+            output::talk(&format!("{question}{shown}: "));
+            let mut line = String::new();
+            if std::io::stdin().lock().read_line(&mut line).context("cannot read the answer")? == 0 {
+                bail!("the answers ended before all was known; nothing was written");
+            }
+            let said = if line.trim().is_empty() { preset } else { line.trim() };
+            let parsed = if said.is_empty() { Err(anyhow!("this has to be given")) } else { parse(said) };
+            match parsed {
+                Ok(value) => return Ok(value),
+                Err(error) => output::talk(&format!("{error:#}\n")),
+            }
+        }
+        bail!("{TRIES_MAX} answers could not be used; nothing was written")
     }
 
     fn choose<T: clap::ValueEnum + Copy>(
@@ -127,8 +158,12 @@ impl<'a> Answers<'a> {
         preset: &str,
         default: T,
     ) -> anyhow::Result<T> {
-        let said = self.ask(question, preset)?;
-        if said == preset { Ok(default) } else { T::from_str(&said, true).map_err(|error| anyhow!(error)) }
+        self.until(question, preset, |said| {
+            if said == preset {
+                return Ok(default);
+            }
+            T::from_str(said, true).map_err(|_| anyhow!("`{said}` is none of these"))
+        })
     }
 }
 

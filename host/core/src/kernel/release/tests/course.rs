@@ -73,6 +73,83 @@ fn a_kill_at_any_moment_changes_nothing_of_where_it_ends() {
     assert_eq!(world.at("1.1").len(), 8);
 }
 
+/// So many stand-alone machines in one zone of a region.
+fn machines(count: usize) -> Vec<crate::kernel::SetConfig> {
+    let machine = |number: usize| {
+        let mut config = set(&format!("canary-{number}"), "canary");
+        let spec = &mut config.spec;
+        spec.estate.kind = SetKind::VirtualMachines;
+        spec.instances.retain(|id, _| id.as_str() == "0");
+        config
+    };
+    (0..count).map(machine).collect()
+}
+
+/// Most machines that had anything in flight at the same time until a release has completed.
+fn most_in_flight(world: &mut World) -> usize {
+    let mut most = 0;
+    for _ in 0..2_000 {
+        if world.is("Completed") {
+            return most;
+        }
+        let flying = world.rig.kernel.fleet().sets().filter_map(|set| set.active());
+        most = most.max(flying.filter(|upgrade| upgrade.stage == crate::rollout::Stage::InBatch).count());
+        world.step();
+    }
+    panic!("it never completes");
+}
+
+#[test]
+fn line_53_stand_alone_machines_of_a_subscription_and_location_are_a_group() {
+    // 34 % of six are two, of two one: never all of more than one.
+    for (count, limit) in [(6, 2), (2, 1), (1, 1)] {
+        let mut rules = rules();
+        rules.strategy.region_phases.clear();
+        rules.strategy.geo_pairs.clear();
+        let mut world = World::of(machines(count), rules);
+        world.publish("contoso/agent", "1.1").unwrap();
+        assert_eq!(most_in_flight(&mut world), limit, "{count}");
+        assert_eq!(world.at("1.1").len(), count);
+    }
+}
+
+#[test]
+fn another_subscription_is_another_group() {
+    let mut rules = rules();
+    rules.strategy.region_phases.clear();
+    rules.strategy.geo_pairs.clear();
+    let mut sets = machines(4);
+    for (number, config) in sets.iter_mut().enumerate() {
+        let name = if number < 2 { "sales" } else { "tests" };
+        config.spec.estate.subscription = Subscription::parse(name).unwrap();
+    }
+    let mut world = World::of(sets, rules);
+    world.publish("contoso/agent", "1.1").unwrap();
+    assert_eq!(most_in_flight(&mut world), 2, "one of each");
+}
+
+#[test]
+fn no_machine_begins_while_too_much_of_its_group_is_unhealthy_and_a_sick_one_holds_no_other() {
+    // 50 % are more than 34 %, and 17 % are not.
+    for (sick, left) in [(3, 6), (1, 1)] {
+        let mut rules = rules();
+        rules.strategy.region_phases.clear();
+        rules.strategy.geo_pairs.clear();
+        let mut world = World::of(machines(6), rules);
+        for number in 0..sick {
+            world.sick.insert(ScaleSetName::parse(&format!("canary-{number}")).unwrap());
+        }
+        for _ in 0..10 {
+            world.step();
+        }
+        world.publish("contoso/agent", "1.1").unwrap();
+        world.until(|world| world.is("Completed"));
+        let parts = world.release().unwrap().parts.values();
+        let held = parts.filter(|part| part.run == Run::Left(crate::release::Left::HeldUnhealthy));
+        assert_eq!((held.count(), world.at("1.1").len()), (left, 6 - left), "{sick}");
+    }
+}
+
 #[test]
 fn what_cannot_be_recorded_is_not_begun() {
     let mut world = World::new();
