@@ -54,6 +54,16 @@ pub enum Refusal {
         /// The record's word.
         why: String,
     },
+    /// The catalogue says that nobody gets the version.
+    #[error("{change} is not for scale set `{scale_set}`: {reason}; start it all the same with --force")]
+    Unreleased {
+        /// Of what.
+        scale_set: ScaleSetName,
+        /// What.
+        change: String,
+        /// Why.
+        reason: String,
+    },
     /// The version is not in quarantine.
     #[error("{change} is not in quarantine for scale set `{scale_set}`; in quarantine: {}", listed(known))]
     NotQuarantined {
@@ -306,6 +316,7 @@ impl Refusal {
             Self::StillRunning { .. }
             | Self::RoundTrip { .. }
             | Self::Quarantined { .. }
+            | Self::Unreleased { .. }
             | Self::NotQuarantined { .. }
             | Self::PlanChanged { .. }
             | Self::Protected { .. }

@@ -13,7 +13,7 @@ use super::state::{Fleet, SetState};
 use super::trail;
 use super::{look, rollback};
 use crate::domain::{
-    By, Change, Checkpoints, Component, Creation, Digest, Goal, InstanceId, Now, Percent, ScaleSetName,
+    By, Change, Checkpoints, Component, Creation, Digest, Goal, InstanceId, Now, Percent, ReleaseVersion, ScaleSetName,
     UpgradePolicy,
 };
 use crate::plan::{Candidate, Plan, PlanInput, plan};
@@ -112,6 +112,7 @@ pub(super) fn begin(
     }
     let quarantined = if options.extent == Extent::Repair { Quarantined::Allow } else { options.quarantined };
     check_quarantine(set, &goal, quarantined)?;
+    check_catalogue(fleet, set, &goal, quarantined)?;
     check_creation(set)?;
     let (number, id) = out.upgrade(name)?;
     let mut start = StartUpgrade {
@@ -309,6 +310,34 @@ fn check_quarantine(set: &SetState, goal: &Goal, quarantined: Quarantined) -> Re
             reason: reason.clone(),
         }),
     }
+}
+
+/// A version of the catalogue that nobody gets any more, or that a halted release has put into quarantine everywhere.
+fn check_catalogue(
+    fleet: &Fleet,
+    set: &SetState,
+    goal: &Goal,
+    quarantined: Quarantined,
+) -> Result<(), Refusal> {
+    if quarantined == Quarantined::Allow {
+        return Ok(());
+    }
+    for change in goal.changes() {
+        let mut enrolments = set.spec.estate.enrolments.iter();
+        let Some(enrolment) = enrolments.find(|one| one.component == change.component) else { continue };
+        let Ok(version) = ReleaseVersion::parse(change.to.as_str()) else { continue };
+        let published = fleet.releases.catalogue.get(&enrolment.subject);
+        let Some(entry) = published.and_then(|it| it.versions.get(&version)) else { continue };
+        let withdrawn = entry.withdrawn.as_ref().map(|withdrawn| {
+            let why = withdrawn.reason.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+            format!("it was withdrawn by {}{why}", withdrawn.by)
+        });
+        if let Some(reason) = withdrawn.or_else(|| entry.quarantined.clone()) {
+            let (scale_set, change) = (set.spec.name.clone(), change.to_string());
+            return Err(Refusal::Unreleased { scale_set, change, reason });
+        }
+    }
+    Ok(())
 }
 
 /// The configuration is checked before; a driver that cannot create must all the same never be taken for one

@@ -35,6 +35,9 @@ pub struct PublishedVersion {
     pub withdrawn: Option<Withdrawn>,
     /// More of its sets failed than a release allows; why.
     pub quarantined: Option<String>,
+    /// No release of it begins before a person starts one.
+    #[serde(default)]
+    pub waits: bool,
 }
 
 /// Why nobody gets a version any more.
@@ -142,12 +145,12 @@ impl Published {
         all.find(|version| fits(version))
     }
 
-    /// The newest of each major number that anybody may get.
+    /// The newest of each major number that anybody may get without having been asked.
     #[must_use]
     pub fn newest_of_each_major(&self) -> Vec<ReleaseVersion> {
         let mut newest: BTreeMap<u32, ReleaseVersion> = BTreeMap::new();
         for (version, published) in &self.versions {
-            if published.withdrawn.is_none() && published.quarantined.is_none() {
+            if published.withdrawn.is_none() && published.quarantined.is_none() && !published.waits {
                 newest.insert(version.major(), version.clone());
             }
         }

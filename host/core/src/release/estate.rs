@@ -31,6 +31,8 @@ pub struct Facts {
     pub well: Well,
     /// Whether every eligible instance has the version.
     pub complete: bool,
+    /// Whether an instance has the version at all: of nobody nothing is known.
+    pub shown: bool,
     /// Whether and when it is tried again, where the set says that itself.
     pub retry: Option<RetryRule>,
 }

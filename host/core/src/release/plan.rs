@@ -24,6 +24,19 @@ pub struct PlannedSet {
     pub tally: Tally,
 }
 
+impl PlannedSet {
+    /// Whether it does not have the version everywhere, although it is part of the release: also one whose upgrade was
+    /// ended half-way.
+    #[must_use]
+    pub fn has_to_move(&self) -> bool {
+        match self.standing {
+            Ok(Moves::Up) => true,
+            Ok(Moves::There) => self.tally.at_version < self.tally.eligible,
+            Err(_) => false,
+        }
+    }
+}
+
 /// One region phase of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedPhase {
@@ -96,6 +109,9 @@ fn digest(
             };
             line(format!("set {name} {location} {from} {standing} {}", tally.total));
             tally.zones.iter().for_each(|(zone, count)| line(format!("zone {zone} {count}")));
+            // Who says skip now and did not then makes another plan of it; who is ill may be well when it begins.
+            let out = tally.not_eligible.iter().filter(|(code, _)| *code != Left::HeldUnhealthy.code());
+            out.for_each(|(code, count)| line(format!("out {code} {count}")));
         }
     }
     Digest(hash.finalize().into())

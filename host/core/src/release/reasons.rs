@@ -103,7 +103,7 @@ impl NotBegun {
             Self::Ending => "the release ends".to_owned(),
             Self::Phase { waits_for, set } => format!(
                 "waits for region phase {}: scale set `{set}` does not have the version everywhere, is not \
-                 Healthy, or not for long enough; `phasegate release approve --region-phase N` goes on without",
+                 Healthy, or not for long enough, or nobody there has shown anything; `phasegate release approve --region-phase N` goes on without",
                 waits_for + 1
             ),
             Self::Pair { region } => format!("its paired region {region} is in flight"),

@@ -154,6 +154,9 @@ pub struct Part {
     /// Whether that is so now; nobody knows before everybody has been asked.
     #[serde(skip)]
     pub seen_well: bool,
+    /// Whether an instance of it has the version; nobody knows before it was looked at.
+    #[serde(skip)]
+    pub has_shown: bool,
 }
 
 impl Part {
@@ -175,6 +178,7 @@ impl Part {
             held_unhealthy: BTreeSet::new(),
             refused: None,
             seen_well: false,
+            has_shown: false,
         }
     }
 }

@@ -65,8 +65,9 @@ impl Gates {
         let mut wake_at: Option<Timestamp> = None;
         let mut excused: BTreeMap<usize, Option<(usize, ScaleSetName)>> =
             release.excused.keys().map(|phase| (*phase, None)).collect();
+        let silent = silent(release);
         for (name, part) in &release.parts {
-            if is_through(release, part, now) {
+            if is_through(release, part, now) && !is_silent(&silent, part) {
                 continue;
             }
             if let (Run::Done, Some(since)) = (&part.run, part.well_since) {
@@ -102,8 +103,33 @@ impl Gates {
 /// The sets of earlier region phases that a region phase waits for.
 #[must_use]
 pub fn not_through_before(release: &Release, phase: usize, now: Timestamp) -> BTreeSet<ScaleSetName> {
+    let silent = silent(release);
+    let is_open = |part: &Part| !is_through(release, part, now) || is_silent(&silent, part);
     let before = release.parts.iter().filter(|(_, part)| part.phase < phase);
-    before.filter(|(_, part)| !is_through(release, part, now)).map(|(name, _)| name.clone()).collect()
+    before.filter(|(_, part)| is_open(part)).map(|(name, _)| name.clone()).collect()
+}
+
+/// Region phases that have shown nothing: a set was to be part, and nobody anywhere in them has the version. Whoever is
+/// left out by people is missed by nobody.
+fn silent(release: &Release) -> BTreeSet<usize> {
+    let mut silent = BTreeSet::new();
+    let mut shown = BTreeSet::new();
+    for part in release.parts.values() {
+        match &part.run {
+            Run::Done if part.has_shown => _ = shown.insert(part.phase),
+            // It has shown that it failed, and was passed over for that.
+            Run::Ended { .. } => _ = shown.insert(part.phase),
+            Run::Done | Run::Left(Left::HeldUnhealthy) => _ = silent.insert(part.phase),
+            Run::Left(_) | Run::Waits | Run::Runs | Run::GoesBack | Run::Back => {}
+        }
+    }
+    silent.retain(|phase| !shown.contains(phase));
+    silent
+}
+
+/// Whether a set is one of those that a region phase without evidence waits for.
+fn is_silent(silent: &BTreeSet<usize>, part: &Part) -> bool {
+    silent.contains(&part.phase) && matches!(part.run, Run::Done | Run::Left(Left::HeldUnhealthy))
 }
 
 /// An approval is for what waits when it is given: who was through since is waited for again.
@@ -112,9 +138,11 @@ fn forget_excuses(release: &mut Release, now: Timestamp, out: &mut Step) {
         return;
     }
     let mut excused = std::mem::take(&mut release.excused);
-    let is_over = |name: &ScaleSetName| {
-        release.parts.get(name).is_none_or(|part| part.run == Run::Done && is_through(release, part, now))
+    let silent = silent(release);
+    let is_done = |part: &Part| {
+        part.run == Run::Done && is_through(release, part, now) && !is_silent(&silent, part)
     };
+    let is_over = |name: &ScaleSetName| release.parts.get(name).is_none_or(is_done);
     for sets in excused.values_mut() {
         let before = sets.len();
         sets.retain(|name| !is_over(name));
@@ -188,7 +216,7 @@ pub fn step(
 
 /// Whether what is recorded of a part differs.
 fn differs(a: &Part, b: &Part) -> bool {
-    Part { seen_well: b.seen_well, ..a.clone() } != *b
+    Part { seen_well: b.seen_well, has_shown: b.has_shown, ..a.clone() } != *b
 }
 
 /// What has become of one set.
@@ -224,6 +252,7 @@ fn take_in(
     }
     if part.run == Run::Done {
         part.seen_well = facts.well == Well::Yes;
+        part.has_shown = facts.shown;
         match facts.well {
             Well::Yes => part.well_since = part.well_since.or(Some(now)),
             Well::No => {
@@ -349,6 +378,8 @@ fn go_on(release: &mut Release, estate: &dyn EstateView, now: Timestamp, out: &m
         }
     }
     let is_over = |part: &Part| match &part.run {
+        // It joins when it is well.
+        Run::Left(Left::HeldUnhealthy) => false,
         Run::Left(_) | Run::Done | Run::Back | Run::Ended { how: How::Faulted, retry_at: None, .. } => true,
         Run::Waits | Run::Runs | Run::GoesBack | Run::Ended { .. } => false,
     };

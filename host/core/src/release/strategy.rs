@@ -101,6 +101,14 @@ pub enum StrategyProblem {
         /// The region.
         region: Location,
     },
+    /// No set is in a region of a pair.
+    #[error("a pair has \"{region}\", in which no scale set is, so that it keeps nothing apart; known: {}", listed(known))]
+    UnknownPair {
+        /// The region.
+        region: Location,
+        /// Those that have sets.
+        known: BTreeSet<Location>,
+    },
     /// No set is in a region.
     #[error("region phase {phase} has \"{region}\", in which no scale set is; known: {}", listed(known))]
     Unknown {
@@ -152,6 +160,12 @@ impl Strategy {
                 other: other.clone(),
             }));
         }
+        let paired: BTreeSet<&Location> = self.geo_pairs.iter().flat_map(|(a, b)| [a, b]).collect();
+        let unknown = paired.into_iter().filter(|region| !regions.contains(*region));
+        problems.extend(unknown.map(|region| StrategyProblem::UnknownPair {
+            region: region.clone(),
+            known: regions.clone(),
+        }));
         let selves = self.geo_pairs.iter().filter(|(a, b)| a == b);
         problems.extend(selves.map(|(region, _)| StrategyProblem::PairOfOne { region: region.clone() }));
         if self.unlisted == Unlisted::Refuse {

@@ -54,7 +54,7 @@ pub(super) fn prepare(
         out.wake(awaited.until().map_or(until, |awaited| awaited.min(until)));
         return false;
     }
-    let candidates = fleet.candidates();
+    let candidates = evidence::of_release(upgrade, fleet.candidates());
     let plan = plan(&PlanInput {
         scale_set: &upgrade.scale_set,
         goal: &upgrade.goal,

@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use crate::domain::{InstanceId, Timestamp};
-use crate::plan::{Hold, HoldReason};
+use crate::domain::{Health, InstanceId, Participation, Timestamp};
+use crate::plan::{Candidate, Hold, HoldReason, Standing};
 
 use super::batch::{BatchProgress, BatchState};
 use super::member::Member;
@@ -19,6 +19,29 @@ use super::{gate, limits, verdict};
 
 /// Times are whole milliseconds: the answer that ended a batch may have begun in the same one.
 pub(super) const MOMENT: Duration = Duration::from_millis(1);
+
+/// A release leaves those out that are ill before it comes to them: that they do not become well says nothing of the
+/// version.
+pub(super) fn of_release(upgrade: &Upgrade, candidates: Vec<Candidate>) -> Vec<Candidate> {
+    if upgrade.releases.is_empty() || !upgrade.is_forward() {
+        return candidates;
+    }
+    let is_ill = |candidate: &Candidate| match candidate.health {
+        Health::Unhealthy | Health::Unknown => !candidate.is_at(&upgrade.goal),
+        Health::Healthy | Health::Initializing => false,
+    };
+    let left_out = |candidate: Candidate| {
+        let (phase, says) = (candidate.standing.phase(), candidate.standing.said());
+        let goes =
+            matches!(candidate.standing, Standing::Decided { participation: Participation::Proceed, .. });
+        if !goes || !is_ill(&candidate) {
+            return candidate;
+        }
+        let detail = format!("was {} before the release came to it", candidate.health.name());
+        Candidate { standing: Standing::Unknown { detail, phase, says }, ..candidate }
+    };
+    candidates.into_iter().map(left_out).collect()
+}
 
 /// Why no batch may be judged by the limits yet; none when everybody was asked, or cannot be waited for any longer.
 pub(super) fn awaited(upgrade: &Upgrade, fleet: &dyn FleetView) -> Option<Waiting> {

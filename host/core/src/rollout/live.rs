@@ -8,6 +8,7 @@ use crate::domain::{InstanceId, Participation, Timestamp};
 use crate::plan::{Batch, Candidate, Hold, HoldReason, PlanInput, Standing, plan};
 
 use super::deferred::out_of_time;
+use super::evidence;
 use super::member::MemberState;
 use super::state::Upgrade;
 use super::step::Step;
@@ -37,6 +38,7 @@ pub(super) fn ask_again(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Times
         Candidate { standing: Standing::Unknown { detail, phase, says }, ..candidate }
     };
     let open: Vec<Candidate> = all.into_iter().filter(is_open).map(heard).collect();
+    let open = evidence::of_release(upgrade, open);
     let again = plan(&PlanInput {
         scale_set: &upgrade.scale_set,
         goal: &upgrade.open_goal(),

@@ -82,6 +82,7 @@ fn publish(
         by: by.actor.clone(),
         withdrawn: None,
         quarantined: None,
+        waits: begins == Begins::WhenStarted,
     };
     match published.publish(version, entry, limit)? {
         Publishing::Known => return Ok(()),
@@ -210,7 +211,7 @@ fn start(
     out: &mut Out,
 ) -> Result<(), ReleaseRefusal> {
     let (key, entry) = version(fleet, subject, which)?;
-    let key = key.clone();
+    let (key, entry) = (key.clone(), entry.clone());
     if entry.withdrawn.is_some() {
         return Err(ReleaseRefusal::Withdrawn { subject: subject.clone(), version: key });
     }
@@ -234,7 +235,7 @@ fn start(
         let (subject, reasons) = (subject.clone(), planned.reasons());
         return Err(ReleaseRefusal::NothingToMove { subject, version: key, reasons });
     }
-    if quarantined == Quarantined::Allow {
+    if quarantined == Quarantined::Allow || entry.waits {
         let mut published = fleet
             .releases
             .catalogue
@@ -242,7 +243,10 @@ fn start(
             .map(|it| Published::clone(it))
             .unwrap_or_else(|| Published::new(subject.clone()));
         if let Some(entry) = published.versions.get_mut(&key) {
-            entry.quarantined = None;
+            if quarantined == Quarantined::Allow {
+                entry.quarantined = None;
+            }
+            entry.waits = false;
         }
         put(fleet, published, out);
     }

@@ -45,6 +45,7 @@ impl EstateView for Estate<'_> {
             unhealthy: set.census().unhealthy().iter().cloned().collect(),
             well: looked.well,
             complete: looked.complete,
+            shown: looked.tally.at_version > 0,
             retry: set.spec.retry,
         })
     }
@@ -177,7 +178,7 @@ pub(super) fn looked_at(set: &SetState, part: &Part, to: &ReleaseVersion, now: N
 }
 
 /// Whether a version is the one that is released: compared as numbers.
-fn is_version(has: &str, to: &ReleaseVersion) -> bool {
+pub(super) fn is_version(has: &str, to: &ReleaseVersion) -> bool {
     ReleaseVersion::parse(has).is_ok_and(|has| has == *to)
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::commands;
 use super::estate::{self, Estate};
-use crate::domain::{By, Change, Goal, Now, ReleaseId, ScaleSetName};
+use crate::domain::{By, Change, Goal, Now, ReleaseId, ScaleSetName, Version};
 use crate::kernel::command::{Quarantined, StartOptions};
 use crate::kernel::memory::Memories;
 use crate::kernel::out::Out;
@@ -287,6 +287,15 @@ fn roll_back(
 ) {
     let Some(release) = fleet.releases.all.get(&number).cloned() else { return };
     let Some(part) = release.parts.get(name) else { return };
+    // A way back takes back only what was brought here: something newer is somebody else's.
+    let has = fleet.set(name).ok().and_then(|set| set.model.of(&part.component).cloned());
+    let is_ours = |has: &Version| estate::is_version(has.as_str(), &release.version);
+    if let Some(has) = has.filter(|has| !is_ours(has) && part.from.as_ref() != Some(has)) {
+        change(fleet, (number, name), out, |part| part.run = Run::Back);
+        let text = format!("scale set `{name}` stays as it is: it was brought to {has} since");
+        fleet.releases.dirty = true;
+        return say(fleet, number, ("set-stays", text), &By::host(), now, out);
+    }
     let latest = fleet.set(name).ok().and_then(|set| set.upgrade.clone());
     let is_latest = latest.as_ref().map(|upgrade| &upgrade.id) == part.upgrade.as_ref();
     let by = By { reason: Some(format!("release {} goes back", release.id)), ..By::host() };

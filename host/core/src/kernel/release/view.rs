@@ -30,7 +30,7 @@ impl Planned {
     /// How many sets it would move.
     pub(super) fn moves(&self) -> usize {
         let sets = self.plan.phases.iter().flat_map(|phase| &phase.sets);
-        sets.filter(|set| set.standing == Ok(Moves::Up)).count()
+        sets.filter(|set| set.has_to_move()).count()
     }
 
     /// The regions of all of its sets.

@@ -169,3 +169,27 @@ fn a_set_that_is_unhealthy_before_is_passed_over_and_joins_when_it_is_well() {
     assert_eq!(world.code("westeurope"), "geo-pair");
     assert!(world.held().contains(&"northeurope"), "it comes first");
 }
+
+#[test]
+fn a_region_phase_that_has_shown_nothing_is_waited_for() {
+    let mut ill = World::new(strategy());
+    ill.change("canary", |set| set.held_unhealthy = true);
+    ill.pass(BAKE);
+    ill.pass(BAKE);
+    assert!(ill.running().is_empty(), "an outage of the canary is no evidence");
+    assert_eq!(ill.code("westeurope"), "region-phase");
+    ill.change("canary", |set| set.held_unhealthy = false);
+    assert_eq!(ill.running(), ["canary"], "it joins when it is well");
+
+    let mut empty = World::new(strategy());
+    empty.change("canary", |set| set.empty = true);
+    empty.through();
+    empty.pass(BAKE);
+    assert_eq!(empty.run("canary"), Run::Done);
+    assert!(empty.running().is_empty(), "who says skip has shown nothing");
+
+    let mut out = World::new(strategy());
+    out.change("canary", |set| set.opted_out = true);
+    out.pass(BAKE);
+    assert!(!out.running().is_empty(), "people have left it out");
+}

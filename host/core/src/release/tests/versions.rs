@@ -12,6 +12,7 @@ fn entry(digest: Option<u8>) -> PublishedVersion {
         by: Actor::default(),
         withdrawn: None,
         quarantined: None,
+        waits: false,
     }
 }
 

@@ -48,6 +48,8 @@ pub(super) struct Set {
     pub(super) opted_out: bool,
     pub(super) well: Well,
     pub(super) held_unhealthy: bool,
+    /// All of its instances say skip.
+    pub(super) empty: bool,
     pub(super) busy: bool,
     pub(super) child: Option<Child>,
     pub(super) after: Vec<ScaleSetName>,
@@ -88,6 +90,7 @@ impl EstateView for World {
             unhealthy: BTreeSet::<InstanceId>::new(),
             well,
             complete,
+            shown: complete && !set.empty,
             retry: None,
         })
     }
@@ -121,6 +124,7 @@ impl World {
             opted_out: false,
             well: Well::Yes,
             held_unhealthy: false,
+            empty: false,
             busy: false,
             child: None,
             after: Vec::new(),

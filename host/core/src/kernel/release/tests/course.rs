@@ -143,10 +143,16 @@ fn no_machine_begins_while_too_much_of_its_group_is_unhealthy_and_a_sick_one_hol
             world.step();
         }
         world.publish("contoso/agent", "1.1").unwrap();
-        world.until(|world| world.is("Completed"));
+        for _ in 0..400 {
+            world.step();
+        }
         let parts = world.release().unwrap().parts.values();
         let held = parts.filter(|part| part.run == Run::Left(crate::release::Left::HeldUnhealthy));
         assert_eq!((held.count(), world.at("1.1").len()), (left, 6 - left), "{sick}");
+        assert!(world.is("Running"), "they join when they are well");
+        world.sick.clear();
+        world.until(|world| world.is("Completed"));
+        assert_eq!(world.at("1.1").len(), 6);
     }
 }
 
@@ -199,4 +205,22 @@ fn every_set_that_has_not_begun_has_a_reason() {
         assert_eq!(begun, name.as_str().starts_with("canary"), "{name}");
         assert_eq!(code, (!begun).then_some("region-phase"), "{name}");
     }
+}
+
+#[test]
+fn who_was_ill_before_a_release_came_is_left_out_and_stops_nobody() {
+    let mut world = World::new();
+    let (name, id) = (ScaleSetName::parse("canary-a").unwrap(), InstanceId::parse("0").unwrap());
+    world.ill.insert((name, id.clone()));
+    for _ in 0..10 {
+        world.step();
+    }
+    world.publish("contoso/agent", "1.1").unwrap();
+    world.until(|world| world.is("Completed"));
+    let runs = world.set("canary-a").members().filter(|one| {
+        one.runs_of(&extension("agent")).version().map(Version::as_str) == Some("1.1")
+    });
+    assert!(runs.count() > 0 && world.at("1.1").len() == 7, "all but one instance have it");
+    let ill = world.set("canary-a").instance(&id).unwrap();
+    assert_eq!(ill.runs_of(&extension("agent")).version().map(Version::as_str), Some("1.0"));
 }

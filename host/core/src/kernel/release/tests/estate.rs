@@ -69,6 +69,8 @@ pub(super) struct World {
     pub(super) broken: BTreeSet<Change>,
     /// Sets that are unhealthy, whatever they run.
     pub(super) sick: BTreeSet<ScaleSetName>,
+    /// Instances that are unhealthy, whatever they run.
+    pub(super) ill: BTreeSet<(ScaleSetName, InstanceId)>,
     /// What instances have, in truth.
     has: BTreeMap<(ScaleSetName, InstanceId, Component), Version>,
     /// What was told to drivers, in order.
@@ -104,6 +106,7 @@ impl World {
             bad: empty(),
             broken: empty(),
             sick: BTreeSet::new(),
+            ill: BTreeSet::new(),
             has: BTreeMap::new(),
             told: Vec::new(),
         };
@@ -161,7 +164,8 @@ impl World {
                 let is_bad = mine
                     .map(|((_, _, component), to)| Change { component: component.clone(), to: to.clone() })
                     .any(|change| self.bad.contains(&change));
-                let is_sick = is_bad || self.sick.contains(&set.spec.name);
+                let is_ill = self.ill.contains(&(set.spec.name.clone(), instance.spec.id.clone()));
+                let is_sick = is_bad || is_ill || self.sick.contains(&set.spec.name);
                 let result = Ok(Arc::new(if is_sick { claims(Claim::Unhealthy) } else { decision(0) }));
                 batch.push(Decided {
                     scale_set: set.spec.name.clone(),

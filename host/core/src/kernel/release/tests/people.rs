@@ -162,3 +162,42 @@ fn one_zone_of_a_region_also_for_upgrades_that_people_start() {
         .unwrap();
     world.until(|world| world.set("b").active().is_some_and(|one| one.stage == Stage::InBatch));
 }
+
+#[test]
+fn what_is_only_published_waits_for_a_person_whatever_happens() {
+    let mut world = World::new();
+    let (agent, number) = (subject("contoso/agent"), version("1.1"));
+    let begins = Begins::WhenStarted;
+    world.ask(ReleaseCommand::Publish { subject: agent.clone(), version: number, digest: None, begins }).unwrap();
+    let set = ScaleSetName::parse("canary-a").unwrap();
+    let mut world = world.restart();
+    world.ask(ReleaseCommand::Enrol(set.clone(), agent.clone(), Enrol::Out)).unwrap();
+    world.ask(ReleaseCommand::Enrol(set, agent, Enrol::In)).unwrap();
+    for _ in 0..10 {
+        world.step();
+    }
+    assert!(world.release().is_none(), "nobody has started it");
+    world.ask(start(None)).unwrap();
+    world.until(|world| world.is("Completed"));
+}
+
+#[test]
+fn a_way_back_leaves_what_was_brought_since() {
+    let mut world = World::new();
+    for number in ["1.1", "1.2"] {
+        world.publish("contoso/agent", number).unwrap();
+        world.until(|world| world.is("Completed"));
+    }
+    let (agent, number) = (subject("contoso/agent"), version("1.1"));
+    world.ask(ReleaseCommand::Withdraw { subject: agent, version: number, then: ThenBack::GoBack }).unwrap();
+    for _ in 0..60 {
+        world.step();
+    }
+    assert_eq!(world.at("1.2").len(), 8, "1.1 runs nowhere");
+    let name = ScaleSetName::parse("canary-a").unwrap();
+    let agent = (ExtensionName::parse("agent").unwrap(), Some(Version::parse("1.1").unwrap()));
+    let wanted = crate::kernel::command::Wanted { to: None, extensions: vec![agent] };
+    let options = StartOptions { wanted, ..StartOptions::default() };
+    let refused = world.rig.ask(Command::Start(name, options)).unwrap().unwrap_err();
+    assert!(matches!(refused, Refusal::Unreleased { .. }), "{refused}");
+}
