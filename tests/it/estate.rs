@@ -207,9 +207,9 @@ fn what_belongs_to_another_kind_of_set_is_refused() {
 #[test]
 fn a_release_can_be_simulated_before_it_begins() {
     let (site, _answers) = prepared();
-    let good = site.json(&["simulate", "--release", "--regions", "3", "--instances", "60"]);
+    let good = site.json(&["simulate", "--release", "--regions", "3", "--instances", "90"]);
     assert_eq!((&good["state"], &good["violations"]), (&"Completed".into(), &Value::Array(Vec::new())));
-    assert_eq!(good["instancesWithVersion"], 60, "{good}");
+    assert_eq!(good["instancesWithVersion"], 90, "{good}");
     let bad = site.json(&["simulate", "--release", "--regions", "4", "--bad-from-region-phase", "2"]);
     assert_eq!(
         (&bad["state"], &bad["phases"][2]["instancesWithVersion"]),

@@ -87,7 +87,8 @@ fn is_of(value: &Json, kind: &str) -> bool {
 fn the_schema_takes_what_the_reader_takes_and_no_unknown_key() {
     let schema = schema();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
-    assert_eq!(schema["required"], serde_json::json!(["scaleSets"]));
+    // One of three arrays, which the reader says better.
+    assert!(schema.get("required").is_none());
     let rolling = &schema["properties"]["scaleSets"]["items"]["properties"]["upgradePolicy"]["properties"]["rollingUpgradePolicy"]
         ["properties"]["maxBatchInstancePercent"];
     let expected = serde_json::json!({
