@@ -281,7 +281,7 @@ fn a_hundred_followers_hear_the_same() {
 /// A trail of some megabytes.
 fn lengthen(site: &Site) -> u64 {
     let record = rusqlite::Connection::open(site.path("data/phasegate.db")).unwrap();
-    let last: u64 = record.query_row("SELECT MAX(seq) FROM audit", [], |row| row.get(0)).unwrap();
+    let last: i64 = record.query_row("SELECT MAX(seq) FROM audit", [], |row| row.get(0)).unwrap();
     let columns: Vec<String> = record
         .prepare("SELECT name FROM pragma_table_info('audit')")
         .unwrap()
@@ -304,7 +304,8 @@ fn lengthen(site: &Site) -> u64 {
         given.join(", ")
     );
     record.execute(&sql, [last]).unwrap();
-    record.query_row("SELECT COUNT(*) FROM audit", [], |row| row.get(0)).unwrap()
+    let lines: i64 = record.query_row("SELECT COUNT(*) FROM audit", [], |row| row.get(0)).unwrap();
+    u64::try_from(lines).unwrap()
 }
 
 #[test]

@@ -143,9 +143,8 @@ impl World {
         let number = self.counts.calls;
         if of_upgrade && number.is_multiple_of(3) {
             // Also of what is over by the time that it is heard.
-            let (scale_set, instance) = key.clone();
-            let pace = if number.is_multiple_of(2) { DriverPace::Busy } else { DriverPace::Works };
-            let (operation, text) = (operation.clone(), "copying".to_owned());
+            let ((scale_set, instance), operation) = (key.clone(), operation.clone());
+            let (pace, text) = (DriverPace::Busy, "locked".to_owned());
             self.inbox.push(Event::DriverSays(DriverWord { scale_set, instance, operation, pace, text }));
         }
         if let Some(node) = self.nodes.get_mut(&key) {
