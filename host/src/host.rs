@@ -25,8 +25,8 @@ use crate::catalogue::Watches;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::discovery::Discoveries;
-use crate::drivers::DriverNote;
 use crate::drivers::local::former;
+use crate::drivers::{DriverNote, Words};
 use crate::measure::Measures;
 use crate::net::endpoint::Endpoint;
 use crate::plugins::hands::Hands as PluginHands;
@@ -110,9 +110,12 @@ impl Host {
         let found_before = parts::found_before(config, &mut opened.stored);
         let by_set = Arc::new(parts::PluginOfSet::of(config));
         let (notes, noted) = mpsc::channel(NOTES_MAX);
-        let drivers = Drivers::new(parts::ground(config), notes, tokio::runtime::Handle::current());
+        let (words, heard) = Words::new();
+        let says = (notes, words);
+        let drivers = Drivers::new(parts::ground(config), says, tokio::runtime::Handle::current());
         let configured = parts::configured(config, &drivers)?;
         let (prober, shortages) = parts::prober(clock, &plugins, &by_set, &door)?;
+        let retold = tokio::spawn(parts::pass_words(heard, door.clone(), Arc::clone(&measures)));
         let told = (door.clone(), drivers.clone(), plugins.clone(), Arc::clone(&measures));
         let hands = parts::hands(told, (&prober, by_set), recorder.clone());
         let shell = Shell::open(configured, opened, clock, (inside, hands));
@@ -149,7 +152,7 @@ impl Host {
         parts::end_leftovers(config, &door);
         let serving = server::serve(listener, router, (Arc::clone(&in_force), shortages), stopped);
         let mut tasks = beside(noted, &door, in_force, (waits, clock));
-        tasks.push(tokio::spawn(serving));
+        tasks.extend([tokio::spawn(serving), retold]);
         Ok(Self {
             place,
             door,

@@ -167,6 +167,8 @@ pub struct Measures {
     pub refused: AtomicU64,
     /// How long drivers took.
     pub drivers: Each<(ScaleSetName, Work, Went)>,
+    /// How often drivers have asked again what was busy or could not be reached.
+    pub retries: Counts<ScaleSetName>,
     /// How long plugins took for an observation.
     pub plugins: Each<PluginName>,
     /// Observations that brought no decision, by why.

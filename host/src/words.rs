@@ -99,6 +99,8 @@ pub(crate) fn wait_code(wait: Wait) -> wire::WaitingCode {
         Wait::Bake => wire::WaitingCode::Bake,
         Wait::Health => wire::WaitingCode::Health,
         Wait::Driver => wire::WaitingCode::Driver,
+        Wait::DriverBusy => wire::WaitingCode::DriverBusy,
+        Wait::DriverHanging => wire::WaitingCode::DriverHanging,
         Wait::Hook => wire::WaitingCode::Hook,
         Wait::Gate => wire::WaitingCode::Gate,
     }

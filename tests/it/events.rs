@@ -235,3 +235,113 @@ fn in_a_pipe_each_change_is_a_line() {
     assert_eq!((&last["state"], &last["scaleSet"]), (&"Completed".into(), &"orders".into()), "{last}");
     host.stop();
 }
+
+fn resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn a_hundred_followers_hear_the_same() {
+    let (site, port) = site();
+    let host = site.host();
+    site.wait_until_healthy();
+    let before = resident_kib(host.pid());
+    let followers: Vec<_> = (0..100)
+        .map(|number| {
+            let mut follower = Follower::new(port, "scaleSet=orders", "");
+            assert_eq!(follower.event().unwrap()["type"], "following", "{number}");
+            std::thread::spawn(move || recorded(&follower.until_the_end("v2")))
+        })
+        .collect();
+    site.json(&["upgrade", "start", "orders", "--to", "v2"]);
+    let mut slowest = Duration::ZERO;
+    for _ in 0..20 {
+        let begun = std::time::Instant::now();
+        assert!(request(port, "GET /healthz", "").starts_with("HTTP/1.1 200 "));
+        slowest = slowest.max(begun.elapsed());
+    }
+    let heard: Vec<_> = followers.into_iter().map(|follower| follower.join().unwrap()).collect();
+    let log = site.json(&["upgrade", "log", "orders"]);
+    let log: Vec<u64> =
+        log["entries"].as_array().unwrap().iter().map(|entry| entry["seq"].as_u64().unwrap()).collect();
+    for lines in &heard {
+        let of_the_upgrade: Vec<u64> =
+            lines.iter().map(|(seq, _)| *seq).filter(|seq| log.contains(seq)).collect();
+        assert_eq!(of_the_upgrade, log);
+        assert!(lines.windows(2).all(|pair| pair[0].0 < pair[1].0), "in order, each once: {lines:?}");
+    }
+    let grown = resident_kib(host.pid()).saturating_sub(before);
+    println!("100 followers: healthz {slowest:?} at most, {grown} KiB more");
+    assert!(grown < 64 * 1024, "the host grew by {grown} KiB");
+    host.stop();
+}
+
+/// A trail of some megabytes.
+fn lengthen(site: &Site) -> u64 {
+    let record = rusqlite::Connection::open(site.path("data/phasegate.db")).unwrap();
+    let last: i64 = record.query_row("SELECT MAX(seq) FROM audit", [], |row| row.get(0)).unwrap();
+    let columns: Vec<String> = record
+        .prepare("SELECT name FROM pragma_table_info('audit')")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let given: Vec<&str> = columns
+        .iter()
+        .map(|column| match column.as_str() {
+            "seq" => "seq + ?1 * n",
+            "entry" => "json_set(entry, '$.seq', seq + ?1 * n)",
+            other => other,
+        })
+        .collect();
+    let sql = format!(
+        "WITH RECURSIVE more(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM more WHERE n < 40000 / ?1)
+         INSERT INTO audit ({}) SELECT {} FROM more, audit WHERE audit.seq <= ?1",
+        columns.join(", "),
+        given.join(", ")
+    );
+    record.execute(&sql, [last]).unwrap();
+    let lines: i64 = record.query_row("SELECT COUNT(*) FROM audit", [], |row| row.get(0)).unwrap();
+    u64::try_from(lines).unwrap()
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_let_go_and_harms_nobody() {
+    let (site, port) = site();
+    let host = site.host();
+    site.wait_until_healthy();
+    assert_eq!(site.run(&["upgrade", "start", "orders", "--to", "v2", "--wait"]).code, 0);
+    host.stop();
+    let lines = lengthen(&site);
+    let host = site.host();
+    let before = resident_kib(host.pid());
+    let mut stalled: Vec<Follower> = (0..20).map(|_| Follower::new(port, "since=0", "")).collect();
+    // Another one hears everything meanwhile.
+    let mut reads = Follower::new(port, "since=0", "");
+    let mut heard = 0;
+    while heard < lines {
+        heard += u64::from(reads.event().unwrap()["type"] == "recorded");
+    }
+    let followers = || {
+        let metrics = request(port, "GET /metrics", "");
+        let line = metrics.lines().find_map(|line| line.strip_prefix("phasegate_event_followers "));
+        line.unwrap().trim().parse::<f64>().unwrap() as u64
+    };
+    crate::support::wait_for("those who take nothing to be let go", || (followers() == 1).then_some(()));
+    let grown = resident_kib(host.pid()).saturating_sub(before);
+    println!("20 stalled readers of {lines} lines: {grown} KiB more");
+    assert!(grown < 64 * 1024, "the host grew by {grown} KiB");
+    // What it reads then ends with the reason, unless its connection was ended meanwhile.
+    let mut rest = String::new();
+    if stalled[0].lines.read_to_string(&mut rest).is_ok() && rest.ends_with('\n') {
+        let last: Value = serde_json::from_str(rest.lines().last().unwrap()).unwrap();
+        assert_eq!(last["type"], "ending", "{last}");
+        assert!(last["text"].as_str().unwrap().contains("took nothing"), "{last}");
+    }
+    assert!(site.log().contains("is let go: it took nothing"), "{}", site.log());
+    drop(reads);
+    host.stop();
+}

@@ -31,11 +31,16 @@ pub(super) struct Json<T>(pub(super) T);
 
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
-        match serde_json::to_string(&self.0) {
-            Ok(json) => as_json(visible_json(&json).into_owned().into()),
+        match written(&self.0) {
+            Ok(json) => as_json(json),
             Err(error) => Refusal::internal(format!("the answer cannot be written: {error}")).into_response(),
         }
     }
+}
+
+/// A value as such JSON: for what is written away from the threads that serve connections, because it may be large.
+pub(super) fn written<T: Serialize>(value: &T) -> serde_json::Result<Bytes> {
+    Ok(visible_json(&serde_json::to_string(value)?).into_owned().into())
 }
 
 /// An answer whose JSON is made already.

@@ -18,7 +18,7 @@ use super::hooks::{self, Hooks, ReadHooks, WithHooks};
 use super::process::OnExit;
 use super::settings::ExtensionSettings;
 use super::template::{PlacedTemplates, Template};
-use super::{Driver, DriverNote};
+use super::{Driver, DriverNote, Words};
 use crate::keys::shape::KeyShape;
 use crate::keys::{Form, Preset, Reload, Shape, Source, Spot, Table};
 use crate::net::serve_tls::TlsFiles;
@@ -105,6 +105,8 @@ pub struct Premises {
     pub search_path: OsString,
     /// Receives what happens outside of any request.
     pub notes: mpsc::Sender<DriverNote>,
+    /// Where it says how far it is.
+    pub words: Words,
 }
 
 /// What must be on this machine; each with the key that names it.

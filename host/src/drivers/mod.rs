@@ -21,10 +21,12 @@ mod site;
 pub mod template;
 #[cfg(test)]
 mod testing;
+mod words;
 
 pub use self::error::DriverError;
 pub use self::kind::DriverConfig;
 use self::kind::Kind;
+pub use self::words::Words;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -23,7 +23,8 @@ use crate::probe::{Ended, Prober, Target, placed};
 use crate::recording::{self, Recorder, Used};
 use crate::shell::{self, Door, Drivers, Forget, Ground, Remember};
 use phasegate_core::domain::{
-    By, ExtensionType, Instance, InstanceFacts, InstanceId, Origin, Outcome, PluginName, ScaleSetName,
+    By, DriverPace, DriverWord, ExtensionType, Instance, InstanceFacts, InstanceId, Origin, Outcome, PluginName,
+    ScaleSetName,
 };
 use phasegate_core::kernel::command::{Begins, Discovered, ReleaseCommand};
 use phasegate_core::kernel::effect::Ask;
@@ -257,6 +258,16 @@ pub(super) fn end_leftovers(config: &Config, door: &Door) {
 pub(super) async fn pass_notes(mut notes: mpsc::Receiver<DriverNote>, door: Door) {
     while let Some(note) = notes.recv().await {
         door.send(Event::Note(note)).await;
+    }
+}
+
+/// What drivers say of what they have in hand. What is asked again because it was busy is counted.
+pub(super) async fn pass_words(mut heard: mpsc::Receiver<DriverWord>, door: Door, measures: Arc<Measures>) {
+    while let Some(word) = heard.recv().await {
+        if word.pace == DriverPace::Busy {
+            measures.retries.add(word.scale_set.clone());
+        }
+        door.send(Event::DriverSays(word)).await;
     }
 }
 

@@ -15,7 +15,7 @@
 //!
 //! A record that cannot be written is lost and counted; nothing here holds a decision up or stops
 //! the host. What was not asked again because it was unchanged has no record of its own, but its
-//! last one is written anew before it would leave the ring.
+//! last one is written anew before it would leave the ring, as far as `repeats` lets it.
 
 mod blobs;
 mod kept;
@@ -23,6 +23,7 @@ mod read;
 mod record;
 mod recorder;
 mod redact;
+mod repeats;
 mod replay;
 mod ring;
 mod segments;
@@ -39,6 +40,7 @@ pub use read::{ReadError, Reading, find, find_used, read};
 pub use record::{Record, RecordedOutcome};
 pub use recorder::Recorder;
 pub use redact::{InvalidPointerError, Pointer};
+pub use repeats::MayRepeat;
 pub use replay::{Again, Replay, ReplayError, blob_dir};
 pub use ring::SEGMENTS;
 

@@ -105,7 +105,22 @@ impl Bytes {
     }
 }
 
+/// What a record has beside what instances have said.
+const FRAME: usize = 1024;
+
 impl Record {
+    /// About how many bytes one of this has.
+    pub(super) fn size(observation: &Observation) -> usize {
+        let answer = |answer: &Answer| match &answer.outcome {
+            Ok(Response { headers, body, .. }) => {
+                headers.iter().fold(body.len(), |all, (name, value)| all + name.len() + value.len())
+            }
+            Err(_) => 0,
+        };
+        let memory = observation.memory.as_ref().map_or(0, Vec::len);
+        observation.answers.iter().map(answer).sum::<usize>() + memory + FRAME
+    }
+
     /// Writes down an evaluation, without what shall not be written down.
     pub(super) fn new(judged: &Judgement<'_>, redact: &[Pointer]) -> Self {
         let Judgement { stamp, settings, limits, evaluation, observation, result } = judged;

@@ -10,11 +10,12 @@ use std::sync::mpsc::{self, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::clock::Clock;
-use phasegate_core::domain::{Digest, PluginName};
+use phasegate_core::domain::{Digest, Observation, PluginName};
 
 use super::blobs::{self, Kind, Room};
 use super::kept::{Keeper, Used};
 use super::redact::Pointer;
+use super::repeats::{MayRepeat, Repeats, Say};
 use super::ring::{Ring, private_folder};
 use super::segments::Segments;
 use super::{Judgement, Record, RecordingConfig};
@@ -45,6 +46,8 @@ pub(super) struct Shared {
     pub(super) lost: AtomicU64,
     /// What each plugin runs: component and settings.
     pub(super) active: Mutex<BTreeMap<PluginName, (Digest, Digest)>>,
+    repeats: Mutex<Repeats>,
+    clock: Clock,
     /// What the records name that an upgrade has gone by.
     pub(super) kept: Arc<Mutex<BTreeSet<Digest>>>,
 }
@@ -78,6 +81,8 @@ impl Recorder {
             segment: AtomicU64::new(newest + 1),
             lost: AtomicU64::new(0),
             active: Mutex::new(BTreeMap::new()),
+            repeats: Mutex::new(Repeats::new(clock.now())),
+            clock,
             kept: Arc::default(),
         });
         Ring::start(Arc::clone(&shared), config, clock, segments, queue)?;
@@ -93,6 +98,22 @@ impl Recorder {
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.lines.try_send(record) {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether a record of this may be written again, because the one that there is is about to leave the ring.
+    #[must_use]
+    pub fn may_repeat(&self, observation: &Observation) -> MayRepeat {
+        let bytes = u64::try_from(Record::size(observation)).unwrap_or(u64::MAX);
+        let now = self.shared.clock.now();
+        let (may, say) = self.shared.repeats.lock().unwrap_or_else(PoisonError::into_inner).take(bytes, now);
+        if say == Say::TooSmall {
+            tracing::warn!(
+                "recording.maxMiB = {} is too small to keep a record of every instance: some are not repeated before \
+                 they leave it, and what was decided on them cannot be judged again; raise recording.maxMiB",
+                self.shared.bytes_max >> 20
+            );
+        }
+        may
     }
 
     /// Keeps the records of decisions that an upgrade has gone by, some time soon. Never blocks.

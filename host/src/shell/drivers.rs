@@ -16,13 +16,14 @@ use crate::drivers::kind::{Premises, StartDriverError};
 use crate::drivers::process::OnExit;
 use crate::drivers::relay::Relay;
 use crate::drivers::settings::ExtensionSettings;
-use crate::drivers::{Driver, DriverConfig, DriverNote};
+use crate::drivers::{Driver, DriverConfig, DriverNote, Words};
 
 /// All of them.
 #[derive(Clone)]
 pub struct Drivers {
     ground: Arc<Ground>,
     notes: mpsc::Sender<DriverNote>,
+    words: Words,
     runtime: Handle,
     seats: Arc<Mutex<Seats>>,
 }
@@ -53,8 +54,8 @@ struct Seats {
 impl Drivers {
     /// None yet.
     #[must_use]
-    pub fn new(ground: Ground, notes: mpsc::Sender<DriverNote>, runtime: Handle) -> Self {
-        Self { ground: Arc::new(ground), notes, runtime, seats: Arc::default() }
+    pub fn new(ground: Ground, (notes, words): (mpsc::Sender<DriverNote>, Words), runtime: Handle) -> Self {
+        Self { ground: Arc::new(ground), notes, words, runtime, seats: Arc::default() }
     }
 
     /// Starts the driver of a set, which is at work at once.
@@ -128,6 +129,7 @@ impl Drivers {
             stop_timeout: *stop_timeout,
             search_path: std::env::var_os("PATH").unwrap_or_default(),
             notes: self.notes.clone(),
+            words: self.words.clone(),
         }
     }
 

@@ -61,7 +61,7 @@ fn house(moods: Vec<StoreError>) -> House {
                 settings: directory.path().join("settings"),
                 stop_timeout: Duration::ZERO,
             },
-            tokio::sync::mpsc::channel(1).0,
+            (tokio::sync::mpsc::channel(1).0, crate::drivers::Words::default()),
             tokio::runtime::Handle::current(),
         ),
         remember: Arc::new(|_, _, _| ()),

@@ -72,6 +72,7 @@ fn look(view: &View, mut told: Told, trail: &dyn ReadTrail, now: Now) -> (Vec<Wa
                 instances: few.first.into_iter().cloned().collect(),
                 count: few.count,
                 until: waiting.until(),
+                says: waiting.says().map(str::to_owned),
             });
         }
     }

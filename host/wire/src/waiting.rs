@@ -67,6 +67,10 @@ words! {
         Health = "health",
         /// A driver that has an effect in hand.
         Driver = "driver",
+        /// A driver, whose program or agent is busy; `detail` has its last words.
+        DriverBusy = "driverBusy",
+        /// A driver, of which nothing was heard for long; `detail` has its last words.
+        DriverHanging = "driverHanging",
         /// A hook round instances or a batch, such as a gate that says "not yet"; `detail` is what it said last.
         Hook = "hook",
         /// The health of upgraded instances.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::ScaleSetName;
+use super::ids::{OperationId, ScaleSetName};
 use super::instance_id::InstanceId;
 use super::runs::Sight;
 use super::time::Timestamp;
@@ -57,6 +57,30 @@ pub struct DriverNote {
     pub state: ProcessState,
     /// One line for people, for example "process 4711 exited with code 1; restarting in 2 s".
     pub text: String,
+}
+
+/// What a driver tells of something that it has in hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DriverWord {
+    /// The scale set.
+    pub scale_set: ScaleSetName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// What it has in hand.
+    pub operation: OperationId,
+    /// How it goes.
+    pub pace: DriverPace,
+    /// One line, in the words of what it has asked: a program, an agent.
+    pub text: String,
+}
+
+/// How something goes that a driver has in hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DriverPace {
+    /// What it asks says that it works.
+    Works,
+    /// What it asks is busy, or cannot be reached: the driver asks it again.
+    Busy,
 }
 
 /// What became of a process that no request was about.

@@ -44,7 +44,9 @@ pub use component::{APPLICATION, Change, Component, Goal};
 pub use decision::{
     Cost, Decision, Evaluation, Origin, Outcome, Participation, PluginFailure, PluginStamp, Reason, Verdict,
 };
-pub use driver::{Creation, Custody, DriverNote, DriverTraits, ProcessState, Touched};
+pub use driver::{
+    Creation, Custody, DriverNote, DriverPace, DriverTraits, DriverWord, ProcessState, Touched,
+};
 pub use duration::parse_iso_duration;
 pub use estate::{Enrolment, Estate, SetKind};
 pub use extension_type::{ExtensionType, InvalidExtensionType};

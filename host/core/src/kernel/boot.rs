@@ -130,6 +130,7 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         members: Census::default(),
         evidence: Evidence::default(),
         hooks_say: OrdMap::new(),
+        drivers_say: OrdMap::new(),
         ended_in_bake: None,
         suspicion: None,
         trusted_at: Timestamp::default(),

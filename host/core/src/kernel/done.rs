@@ -23,7 +23,7 @@ pub(super) fn done(fleet: &mut Fleet, done: Done, now: Now, out: &mut Out) {
         return members::done(set, done, out);
     }
     let Done { scale_set: name, instance: id, component, operation, answer, touched, seen } = done;
-    if !set.is_busy(&id, &component, &operation) {
+    if !set.takes_answer(&id, &component, &operation) {
         return;
     }
     let (spec, custody) = (Arc::clone(&set.spec), set.driver.custody);

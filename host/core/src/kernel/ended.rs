@@ -23,6 +23,7 @@ pub(super) fn ended(
     let Some(set) = fleet.change(name) else { return };
     let Some(upgrade) = set.upgrade.clone() else { return };
     set.hooks_say.clear();
+    set.drivers_say.clear();
     if upgrade.left_a_trace() {
         set.touched = Some(Arc::clone(&upgrade));
     }

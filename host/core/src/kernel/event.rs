@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Address, Component, Decided, Digest, DriverNote, Fence, Generation, HookKind, InstanceId, NotAsked,
-    OperationId, PluginName, ScaleSetName, Seen, Timestamp, Touched, UpgradeId,
+    Address, Component, Decided, Digest, DriverNote, DriverWord, Fence, Generation, HookKind, InstanceId,
+    NotAsked, OperationId, PluginName, ScaleSetName, Seen, Timestamp, Touched, UpgradeId,
 };
 
 use super::Turn;
@@ -38,6 +38,8 @@ pub enum Event {
     Superseded(Superseded),
     /// A driver reports something that no request was about.
     Note(DriverNote),
+    /// A driver tells of something that it has in hand.
+    DriverSays(DriverWord),
     /// An upgrade was seen to wait for something else than before.
     Waits(Box<Waits>),
     /// A plugin fails for most of its instances.
@@ -68,6 +70,8 @@ pub struct Waits {
     pub count: usize,
     /// When it is over by itself.
     pub until: Option<Timestamp>,
+    /// What the one that it waits for has said last.
+    pub says: Option<String>,
 }
 
 /// A commit that was refused.

@@ -1,4 +1,5 @@
-//! Hooks: what is to be run for an upgrade, what they say meanwhile, and how they end.
+//! Hooks: what is to be run for an upgrade, what they say meanwhile, and how they end. Also what drivers say
+//! meanwhile.
 //!
 //! Knows no time limit: whoever runs a hook answers once, well or badly. What a hook says meanwhile is shown and not
 //! recorded; a repeat after a restart says it again.
@@ -6,10 +7,14 @@
 use super::effect::{Effect, HookCall, HookRound};
 use super::event::{HookSays, Hooked};
 use super::out::{About, Out};
-use super::state::{Fleet, SetState};
-use crate::domain::{By, Instance, Located, Now, ScaleSetName};
+use super::state::{Fleet, Said, SetState};
+use crate::domain::shown::visible;
+use crate::domain::{By, DriverWord, Instance, Located, Now, ScaleSetName};
 use crate::record::audit::{HookEnd, What};
 use crate::rollout::{Event as RolloutEvent, HookAbout, HookAction};
+
+/// More of what a driver says helps no reader.
+const WORD_CHARS_MAX: usize = 300;
 
 /// Has a hook run.
 pub(super) fn run(fleet: &mut Fleet, name: &ScaleSetName, action: HookAction, out: &mut Out) {
@@ -66,6 +71,18 @@ pub(super) fn says(fleet: &mut Fleet, says: HookSays) {
     let Some(set) = fleet.change(&scale_set) else { return };
     if is_awaited(set, &operation) {
         set.hooks_say.insert(operation, text);
+    }
+}
+
+/// Takes in what a driver says of something that it has in hand for an upgrade. Shown and not recorded, as with hooks.
+pub(super) fn driver_says(fleet: &mut Fleet, word: DriverWord, now: Now) {
+    let DriverWord { scale_set, instance, operation, pace, text } = word;
+    let Some(set) = fleet.change(&scale_set) else { return };
+    let is_ours = set.active().is_some();
+    let busy = set.instance(&instance).map(|instance| &instance.busy);
+    if is_ours && busy.is_some_and(|busy| busy.values().any(|busy| busy.operation == operation)) {
+        let text: String = visible(&text).chars().take(WORD_CHARS_MAX).collect();
+        set.drivers_say.insert(operation, Said { pace, text, at: now.at });
     }
 }
 

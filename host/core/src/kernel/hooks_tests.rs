@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::effect::{HookCall, HookRound};
 use super::event::{HookSays, Hooked};
-use super::report::{self, WaitsFor};
+use super::report::{self, DriverGoes, WaitsFor};
 use super::testing::{DiskMood, Rig, decision, name, orders};
 use super::{Command, Effect, Event};
-use crate::domain::{HookKind, OnBreach, OnInstanceFailure, Percent};
+use crate::domain::{DriverPace, DriverWord, HookKind, OnBreach, OnInstanceFailure, OperationId, Percent};
+use crate::record::audit::Wait;
 use crate::rollout::{Member, UpgradeState, Wish};
 
 const FAILS: Result<(), &str> = Err("exit code 1");
@@ -333,4 +334,43 @@ fn a_cancel_ends_the_hooks_before_instances_of_which_none_is_touched() {
     assert_eq!(walk(&mut rig, |_| Ok(())), ["afterInstance 0 v2 forward"]);
     assert_eq!(rig.upgrade().state, UpgradeState::Cancelled);
     assert!(rig.set().quarantined.is_empty(), "a person has ended it");
+}
+
+#[test]
+fn what_a_driver_says_that_is_not_done_is_what_the_upgrade_waits_for() {
+    let mut rig = Rig::healthy();
+    rig.start("v2");
+    rig.pass(Duration::from_secs(1));
+    rig.everybody_answers();
+    let asked = rig.asked().remove(0);
+    let says = |pace, text: &str, operation: &OperationId| {
+        Event::DriverSays(DriverWord {
+            scale_set: name("orders"),
+            instance: asked.instance.id.clone(),
+            operation: operation.clone(),
+            pace,
+            text: text.to_owned(),
+        })
+    };
+    let waits = |rig: &Rig| {
+        let waits = report::waiting(rig.kernel.fleet(), rig.set(), rig.now).unwrap();
+        let WaitsFor::Driver { goes, says, .. } = &waits else { panic!("{waits:?}") };
+        (*goes, says.map(str::to_owned), waits.wait())
+    };
+    assert_eq!(waits(&rig), (DriverGoes::On, None, Wait::Driver));
+    // Of an operation that is none of this upgrade.
+    rig.turn(vec![says(DriverPace::Busy, "no room", &OperationId("orders-99/0/1".to_owned()))]);
+    assert_eq!(waits(&rig), (DriverGoes::On, None, Wait::Driver));
+    rig.turn(vec![says(DriverPace::Works, "copying\n1 of 3", &asked.operation)]);
+    assert_eq!(waits(&rig), (DriverGoes::On, Some("copying\\n1 of 3".to_owned()), Wait::Driver));
+    let since = rig.now.at;
+    rig.pass(Duration::from_secs(20));
+    let words = Some("copying\\n1 of 3".to_owned());
+    assert_eq!(waits(&rig), (DriverGoes::Silent { since }, words, Wait::DriverHanging));
+    rig.turn(vec![says(DriverPace::Busy, &"x".repeat(1000), &asked.operation)]);
+    assert_eq!(waits(&rig), (DriverGoes::Busy, Some("x".repeat(300)), Wait::DriverBusy));
+    rig.done(asked.clone(), Ok(()));
+    assert!(rig.set().drivers_say.is_empty());
+    rig.turn(vec![says(DriverPace::Works, "too late", &asked.operation)]);
+    assert!(rig.set().drivers_say.is_empty());
 }

@@ -287,6 +287,7 @@ impl Kernel {
             Event::Observed(observed) => sight::observed(fleet, observed, now, out),
             Event::Superseded(heard) => held::superseded(fleet, heard, now, out),
             Event::Note(note) => note::note(fleet, note, now, out),
+            Event::DriverSays(word) => hooks::driver_says(fleet, word, now),
             Event::Waits(waits) => note::waits(fleet, *waits, now, out),
             Event::PluginTrouble(trouble) => note::plugin_trouble(fleet, &trouble, now, out),
             // Dealt with where turns begin; nothing is known of one that comes later.

@@ -51,10 +51,10 @@ pub(super) fn note(fleet: &mut Fleet, note: DriverNote, now: Now, out: &mut Out)
 
 /// Puts down what an upgrade waits for; one that has ended waits for nothing.
 pub(super) fn waits(fleet: &Fleet, waits: Waits, now: Now, out: &mut Out) {
-    let Waits { scale_set, upgrade: id, on, instances, count, until } = waits;
+    let Waits { scale_set, upgrade: id, on, instances, count, until, says } = waits;
     let Ok(set) = fleet.set(&scale_set) else { return };
     if let Some(upgrade) = set.active().filter(|upgrade| upgrade.id == id) {
-        let what = What::Waits { on, instances, count, until };
+        let what = What::Waits { on, instances, count, until, says };
         out.audit(About::upgrade(upgrade, None), By::host(), what, now);
     }
 }
@@ -202,6 +202,7 @@ mod tests {
                 instances: few.first.into_iter().cloned().collect(),
                 count: few.count,
                 until,
+                says: seen.says().map(str::to_owned),
             }))
         };
         let id = rig.upgrade().id.to_string();

@@ -12,7 +12,7 @@ pub(super) use away::{Away, End, Kept, Removed};
 pub use census::Census;
 pub use evidence::{Evidence, Word};
 pub(super) use instance::Rhythm;
-pub use instance::{Answered, Busy, InstanceState, Place, StandIn, Trouble};
+pub use instance::{Answered, Busy, InstanceState, Place, Said, StandIn, Trouble};
 pub use standing::Ground;
 pub use view::SetView;
 
@@ -156,6 +156,8 @@ pub struct SetState {
     pub(super) trusted_at: Timestamp,
     /// What hooks that are being run have said last, by operation.
     pub(super) hooks_say: OrdMap<OperationId, String>,
+    /// What drivers have said last of what they have in hand for the upgrade, by operation.
+    pub(super) drivers_say: OrdMap<OperationId, Said>,
     /// Who has ended by itself in the bake of an upgrade, and how. Not recorded: a host that starts counts anew.
     pub(super) ended_in_bake: Option<(UpgradeId, BTreeMap<InstanceId, String>)>,
     /// Those that could not be asked last, some of which may be gone.
@@ -443,6 +445,17 @@ impl SetState {
     }
 
     /// Whether a driver works under this operation on an instance.
+    /// Whether the answer to an effect is waited for; what was said of it meanwhile is over then.
+    pub(super) fn takes_answer(
+        &mut self,
+        id: &InstanceId,
+        component: &Component,
+        operation: &OperationId,
+    ) -> bool {
+        self.drivers_say.remove(operation);
+        self.is_busy(id, component, operation)
+    }
+
     pub(super) fn is_busy(&self, id: &InstanceId, component: &Component, operation: &OperationId) -> bool {
         let busy = self.instance(id).and_then(|instance| instance.busy.get(component));
         busy.is_some_and(|busy| busy.operation == *operation)

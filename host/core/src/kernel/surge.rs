@@ -98,7 +98,7 @@ pub(super) fn created(fleet: &mut Fleet, created: Created, now: Now, out: &mut O
     let Created { scale_set: name, instance: id, operation, answer, seen } = created;
     let answer = answer.and_then(|address| free(fleet, &address, &name, &id).map(|()| address));
     let Some(set) = fleet.change(&name) else { return };
-    if !set.is_busy(&id, &Component::Application, &operation) {
+    if !set.takes_answer(&id, &Component::Application, &operation) {
         return;
     }
     let (spec, can_tell) = (Arc::clone(&set.spec), set.can_tell(&Component::Application));
@@ -167,7 +167,7 @@ pub(super) fn deleted(fleet: &mut Fleet, deleted: Deleted, now: Now, out: &mut O
     }
     let Deleted { scale_set: name, instance: id, operation, answer } = deleted;
     let Some(set) = fleet.change(&name) else { return };
-    if !set.is_busy(&id, &Component::Application, &operation) {
+    if !set.takes_answer(&id, &Component::Application, &operation) {
         return;
     }
     match &answer {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::{
-    Address, Change, Component, DriverNote, Fence, Located, OperationId, ProcessState, Seen, Timestamp,
-    Touched,
+    Address, Change, Component, DriverNote, DriverPace, DriverWord, Fence, Located, OperationId,
+    ProcessState, Seen, Timestamp, Touched,
 };
 use crate::kernel::Effect;
 use crate::kernel::effect::HookCall;
@@ -141,6 +141,12 @@ impl World {
             What::Create { .. } | What::Delete | What::Dismiss => Component::Application,
         };
         let number = self.counts.calls;
+        if of_upgrade && number.is_multiple_of(3) {
+            // Also of what is over by the time that it is heard.
+            let ((scale_set, instance), operation) = (key.clone(), operation.clone());
+            let (pace, text) = (DriverPace::Busy, "locked".to_owned());
+            self.inbox.push(Event::DriverSays(DriverWord { scale_set, instance, operation, pace, text }));
+        }
         if let Some(node) = self.nodes.get_mut(&key) {
             node.calls.insert(component.clone(), number);
             let lower = fence < node.fence;

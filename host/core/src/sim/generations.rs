@@ -59,6 +59,7 @@ impl World {
                 Event::NotAsked(_)
                 | Event::Hooked(_)
                 | Event::HookSays(_)
+                | Event::DriverSays(_)
                 | Event::StoodStill(_)
                 | Event::Superseded(_)
                 | Event::Waits(_)

@@ -19,7 +19,7 @@ use super::Events;
 use super::line::Line;
 
 /// How long a reader may take nothing before it is given up.
-const STALLED_MAX: Duration = Duration::from_secs(30);
+const STALLED_MAX: Duration = Duration::from_secs(20);
 
 /// How long nothing happens before that is said.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
@@ -88,9 +88,11 @@ pub(in crate::api) fn follow(
         Begin::Behind(seq) => seq,
         Begin::Now => events.recorded(),
     };
-    let (out, pieces) = mpsc::channel(PIECES_MAX);
+    // One place more, for the last word to a reader that takes nothing.
+    let (out, pieces) = mpsc::channel(PIECES_MAX + 1);
+    let last_word = out.clone().try_reserve_owned().ok();
     let events = Arc::clone(events);
-    let follower = Follower { events, wanted, format, last, lines, piece: Vec::new(), out };
+    let follower = Follower { events, wanted, format, last, lines, piece: Vec::new(), out, last_word };
     tokio::spawn(async move {
         // The reader has gone, or was given up.
         _ = follower.run().await;
@@ -111,6 +113,7 @@ struct Follower {
     lines: broadcast::Receiver<Arc<Line>>,
     piece: Vec<u8>,
     out: mpsc::Sender<Bytes>,
+    last_word: Option<mpsc::OwnedPermit<Bytes>>,
 }
 
 /// Why an answer goes on no further.
@@ -283,6 +286,22 @@ impl Follower {
         }
     }
 
+    /// Tells a reader that takes nothing why it hears no more, for when it reads on.
+    fn let_go(&mut self) {
+        let text = format!(
+            "the reader took nothing for {} s; ask again with the last `seq` as `since`",
+            STALLED_MAX.as_secs()
+        );
+        tracing::info!(
+            last = self.last,
+            "a reader of the events is let go: it took nothing for {STALLED_MAX:?}"
+        );
+        self.write(&Line::own("ending", &wire::Event::Ending(wire::Ending { text })));
+        if let Some(place) = self.last_word.take() {
+            _ = place.send(Bytes::from(std::mem::take(&mut self.piece)));
+        }
+    }
+
     async fn send(&mut self) -> Result<(), Gone> {
         if self.piece.is_empty() {
             return Ok(());
@@ -290,7 +309,11 @@ impl Follower {
         let piece = Bytes::from(std::mem::take(&mut self.piece));
         match tokio::time::timeout(STALLED_MAX, self.out.send(piece)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(Gone),
+            Ok(Err(_)) => Err(Gone),
+            Err(_) => {
+                self.let_go();
+                Err(Gone)
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Bytes;
 use phasegate_core::domain::{InstanceId, ReadClock, ScaleSetName, UpgradeId, WallTime, parse_iso_duration};
 use phasegate_core::kernel::report;
 use phasegate_core::record::audit::What;
@@ -13,6 +14,7 @@ use phasegate_core::rollout::Upgrade;
 use phasegate_wire as wire;
 
 use super::Host;
+use crate::api::answer::written;
 use crate::api::v1::view;
 use crate::shell::{CommandError, CommandErrorKind};
 
@@ -88,11 +90,8 @@ impl Default for Page {
 }
 
 impl Host {
-    pub(in crate::api) async fn log(
-        &self,
-        set: ScaleSetName,
-        lines: Lines,
-    ) -> Result<wire::Log, CommandError> {
+    /// Lines of the trail, as JSON.
+    pub(in crate::api) async fn log(&self, set: ScaleSetName, lines: Lines) -> Result<Bytes, CommandError> {
         self.door.view().set(&set)?;
         let now = ReadClock::now(&self.clock).wall;
         let query = TrailQuery {
@@ -112,7 +111,9 @@ impl Host {
             {
                 return Ok(Err(unknown));
             }
-            Ok(Ok(view::log(&query.scale_set, &page)))
+            let log = written(&view::log(&query.scale_set, &page));
+            let unwritten = |error| format!("the answer cannot be written: {error}");
+            Ok(log.map_err(|error| CommandError::new(CommandErrorKind::Unavailable, unwritten(error))))
         })
         .await?
     }

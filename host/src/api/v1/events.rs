@@ -81,7 +81,7 @@ fn kind(value: &str) -> Result<String, Refusal> {
 
 /// What happens, for as long as the reader stays: with `Accept: text/event-stream` as server-sent events (the
 /// `id` is the number of a line of the trail, and `Last-Event-ID` goes before `since`), else one JSON object in
-/// each line. Lines of the trail come once each and in order; a reader that takes nothing for 30 s is let go.
+/// each line. Lines of the trail come once each and in order; a reader that takes nothing for 20 s is let go.
 #[utoipa::path(
     get,
     path = "/v1/events",

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::Response;
 use phasegate_core::domain::{InstanceId, ScaleSetName, UpgradeId};
 use phasegate_wire as wire;
 
-use crate::api::answer::{Json, Refusal};
+use crate::api::answer::{Refusal, as_json};
 use crate::api::host::{Bound, Host, Lines};
 use crate::api::path::{In, Named};
 use crate::api::query::{FromQuery, Key, Query, Times, whole};
@@ -77,8 +78,8 @@ pub(super) async fn show(
     State(host): State<Arc<Host>>,
     In(set): In<ScaleSetName>,
     Query(lines): Query<Lines>,
-) -> Result<Json<wire::Log>, Refusal> {
-    Ok(Json(host.log(set, lines).await?))
+) -> Result<Response, Refusal> {
+    Ok(as_json(host.log(set, lines).await?))
 }
 
 #[cfg(test)]

@@ -87,6 +87,21 @@ pub(super) fn measures(
     counters(encoder, "plugin_failures", "Observations that brought no decision, by why", failures)
 }
 
+/// How often drivers have asked again.
+pub(super) fn retries(
+    encoder: &mut DescriptorEncoder<'_>,
+    measures: &Measures,
+    sets: &[String],
+) -> fmt::Result {
+    let seen = measures.retries.read();
+    let samples = sets.iter().map(|set| {
+        let count = seen.iter().find(|(name, _)| name.as_str() == set).map_or(0, |(_, count)| *count);
+        ([("scale_set", set.clone())], count)
+    });
+    let help = "What drivers asked again because a program or an agent was busy, or could not be reached";
+    counters(encoder, "driver_retries", help, samples)
+}
+
 /// How upgrades of the sets have ended since the host started.
 pub(super) fn ended(
     encoder: &mut DescriptorEncoder<'_>,

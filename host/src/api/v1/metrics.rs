@@ -253,6 +253,7 @@ impl Snapshot {
         let help = "When the latest upgrade was brought on last, since the epoch";
         gauges(encoder, "upgrade_last_progress_timestamp_seconds", help, progressed)?;
         let sets: Vec<String> = self.standing.iter().map(|set| set.scale_set.to_string()).collect();
+        measured::retries(encoder, &self.own.measures, &sets)?;
         measured::ended(encoder, &self.own.measures, &sets)
     }
 

@@ -2,11 +2,13 @@
 
 mod screen;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
+use tokio::sync::mpsc;
 
 use super::run::StopSignal;
 use super::upgrade::{render_plan, render_status};
@@ -14,6 +16,7 @@ use crate::cli::args::DemoArgs;
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::output;
+use crate::cli::stream::{Wanted, follow_events};
 use crate::cli::target;
 use crate::clock::Clock;
 use crate::demo::fleet::{self, SCALE_SET, Workplace};
@@ -25,8 +28,8 @@ use screen::Screen;
 const FROM: &str = "v1";
 const TO: &str = "v2";
 
-/// From one look at the fleet to the next.
-const LOOK_EVERY: Duration = Duration::from_millis(150);
+/// When its events end before it does.
+const UNTOLD: &str = "the host of the demo tells nothing any more";
 
 /// The fleet must be healthy by then; on a busy machine a dozen processes take a while.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -103,6 +106,7 @@ async fn show(host: &Host, args: &DemoArgs) -> anyhow::Result<Exit> {
         fleet::INSTANCES
     ));
     let clock = Clock::start();
+    let mut news = api.news();
     loop {
         let fleet = api.fleet().await?;
         screen.show(&fleet, None);
@@ -113,14 +117,17 @@ async fn show(host: &Host, args: &DemoArgs) -> anyhow::Result<Exit> {
         if clock.now() > clock.started_at() + READY_WITHIN {
             bail!("the demo's fleet is not healthy after {} s", READY_WITHIN.as_secs());
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        // Who hears nothing for so long looks once more, and gives up.
+        if let Ok(heard) = tokio::time::timeout(READY_WITHIN, news.recv()).await {
+            heard.context(UNTOLD)?;
+        }
     }
     let plan: wire::PlanDetail = api.get(format!("/v1/scale-sets/{SCALE_SET}/plan?to={TO}")).await?;
     screen.say(&format!("The plugin has judged every instance. The plan:\n\n{}", render_plan(&plan)));
     let started = clock.now();
     let start = wire::StartRequest { to: Some(TO.to_owned()), ..wire::StartRequest::default() };
     let _: wire::StatusDetail = api.post(format!("/v1/scale-sets/{SCALE_SET}/upgrade"), start).await?;
-    let status = follow(&api, &screen).await?;
+    let status = follow(&api, &screen, &mut news).await?;
     let fleet = api.fleet().await?;
     screen.show(&fleet, Some(&status));
     screen.finish();
@@ -159,19 +166,38 @@ impl Caller {
         tokio::task::spawn_blocking(move || client.post(&path, &body)).await?
     }
 
+    /// Says when something has happened, by the events of the host; ends with them.
+    fn news(&self) -> mpsc::Receiver<()> {
+        let (tell, news) = mpsc::channel(1);
+        let client = Arc::clone(&self.client);
+        std::thread::spawn(move || {
+            let wanted = Wanted { scale_set: Some(SCALE_SET.to_owned()), ..Wanted::default() };
+            _ = follow_events(&client, &wanted, &mut |_| {
+                // Full: there is something new already.
+                _ = tell.try_send(());
+                Ok(if tell.is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+            });
+        });
+        news
+    }
+
     async fn fleet(&self) -> anyhow::Result<wire::Fleet> {
         self.get("/v1/fleet".to_owned()).await
     }
 }
 
-async fn follow(api: &Caller, screen: &Screen) -> anyhow::Result<wire::StatusDetail> {
+async fn follow(
+    api: &Caller,
+    screen: &Screen,
+    news: &mut mpsc::Receiver<()>,
+) -> anyhow::Result<wire::StatusDetail> {
     loop {
         let status: wire::StatusDetail = api.get(format!("/v1/scale-sets/{SCALE_SET}/upgrade")).await?;
         screen.show(&api.fleet().await?, Some(&status));
         if status.status.state != wire::UpgradeState::RollingForward {
             return Ok(status);
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        news.recv().await.context(UNTOLD)?;
     }
 }
 

@@ -67,6 +67,7 @@ impl CommandConfig {
 impl KindSettings for CommandConfig {
     fn start(&self, premises: &Premises) -> Result<Arc<dyn Driver>, StartDriverError> {
         let settings = CommandSettings {
+            words: premises.words.clone(),
             commands: Box::new(Commands(self.clone())),
             creation: Creation::told(self.surge.as_ref()),
             sight: self.sight(),

@@ -60,6 +60,16 @@ pub(super) enum Log {
     NotKept,
 }
 
+impl Report {
+    /// The last line of what it wrote; how it ended where it wrote nothing.
+    pub(super) fn last_words(&self) -> String {
+        match output::last_line(&self.output) {
+            line if line.is_empty() => format!("`{}` {}, without output", self.program, self.how),
+            line => line,
+        }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { program, how, output, log } = self;

@@ -29,7 +29,7 @@ use super::looking::Confirm;
 use super::settings::{ExtensionSettings, SettingsFiles};
 use super::site::{Patience, Site};
 use super::template::RenderError;
-use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure, Observe};
+use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure, Observe, Words};
 use phasegate_core::domain::{Address, Component, Instance, OperationId, ScaleSetName, Seen, Sight};
 
 /// Renders the programs of an instance. Must not block.
@@ -91,6 +91,8 @@ pub struct CommandSettings {
     pub retry_for: Duration,
     /// Most programs at once.
     pub max_concurrent: usize,
+    /// Where it says how far it is.
+    pub words: Words,
     /// How to start the guard; see the process driver.
     pub guard: Option<GuardCommand>,
 }

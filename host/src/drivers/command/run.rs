@@ -16,8 +16,11 @@ use crate::drivers::backoff::Backoff;
 use crate::drivers::ends::End;
 use crate::drivers::local::{Capture, Command, Finished, Job, Runner, output};
 use crate::drivers::site::Reach;
+use crate::drivers::words::Voice;
 use crate::drivers::{BoxFuture, Create, Delete, Ensure};
-use phasegate_core::domain::{Address, Component, Instance, InstanceId, ScaleSetName, Seen, Version};
+use phasegate_core::domain::{
+    Address, Component, Instance, InstanceId, OperationId, ScaleSetName, Seen, Version,
+};
 
 /// `EX_TEMPFAIL` of `sysexits.h`: not now, but later.
 pub(super) const EXIT_BUSY: i32 = 75;
@@ -123,14 +126,22 @@ impl Reach for Programs {
 
 impl Shared {
     async fn apply(&self, request: &Ensure, end: &End) -> Result<(), ProgramError> {
-        self.persist((&request.scale_set, &request.instance.id), end, || self.attempt(request, end)).await
+        let voice = self.voice((&request.scale_set, &request.instance.id), &request.operation);
+        self.persist((&request.scale_set, &request.instance.id), (end, &voice), || {
+            self.attempt(request, (end, &voice))
+        })
+        .await
+    }
+
+    pub(super) fn voice(&self, whom: (&ScaleSetName, &InstanceId), operation: &OperationId) -> Voice {
+        self.settings.words.of(whom, operation)
     }
 
     /// Tries until the site is not busy any more, or too long.
     pub(super) async fn persist<T, F>(
         &self,
         (scale_set, instance): (&ScaleSetName, &InstanceId),
-        end: &End,
+        (end, voice): (&End, &Voice),
         mut attempt: impl FnMut() -> F,
     ) -> Result<T, ProgramError>
     where
@@ -144,6 +155,7 @@ impl Shared {
                 Attempt::Busy(report) => report,
             };
             let delay = backoff.after_failure();
+            voice.busy(&report.last_words()).await;
             tracing::info!(
                 %scale_set, %instance, "busy: {report}; trying again in {} s", delay.as_secs_f64()
             );
@@ -158,14 +170,14 @@ impl Shared {
         }
     }
 
-    async fn attempt(&self, request: &Ensure, end: &End) -> Result<Attempt<()>, ProgramError> {
+    async fn attempt(&self, request: &Ensure, heard: (&End, &Voice)) -> Result<Attempt<()>, ProgramError> {
         // They are there until the program has ended.
         let handed = self.settings.extensions.hand_out(request, &self.settings.settings_dir)?;
         let mut command = self.settings.commands.apply(request, handed.files())?;
         command.environment.extend(environment::of_request(request));
         command.environment.extend(environment::of_settings(handed.files()));
         let program = command.argv.first().cloned().unwrap_or_default();
-        let finished = self.run(command, Capture::Together, self.settings.timeout, end).await?;
+        let finished = self.run(command, Capture::Together, self.settings.timeout, heard).await?;
         drop(handed);
         let how = Ending::of(&finished, self.settings.timeout);
         let title = format!("operation {} to version {}: {how}", request.operation.0, request.version);
@@ -184,7 +196,8 @@ impl Shared {
         let limit = self.settings.timeout.min(LOOK_TIMEOUT);
         // What only looks is not waited for.
         let never = End::never();
-        let finished = self.run_at_exit(command, Capture::Apart, limit, &never, Duration::ZERO).await?;
+        let finished =
+            self.run_at_exit(command, (Capture::Apart, limit), (&never, None), Duration::ZERO).await?;
         let how = Ending::of(&finished, limit);
         match how.code() {
             Some(0) => {
@@ -209,17 +222,16 @@ impl Shared {
         command: Command,
         capture: Capture,
         limit: Duration,
-        end: &End,
+        (end, voice): (&End, &Voice),
     ) -> Result<Finished, ProgramError> {
-        self.run_at_exit(command, capture, limit, end, self.settings.at_exit).await
+        self.run_at_exit(command, (capture, limit), (end, Some(voice)), self.settings.at_exit).await
     }
 
     async fn run_at_exit(
         &self,
         command: Command,
-        capture: Capture,
-        limit: Duration,
-        end: &End,
+        (capture, limit): (Capture, Duration),
+        (end, voice): (&End, Option<&Voice>),
         at_exit: Duration,
     ) -> Result<Finished, ProgramError> {
         let program = command.resolve(&self.settings.search_path)?;
@@ -230,7 +242,16 @@ impl Shared {
             permit = self.permits.acquire() => permit,
         };
         let stop_timeout = self.timing.stop_timeout;
-        let job = Job { program, command, capture, limit, stop_timeout, at_exit, end: end.clone() };
+        let job = Job {
+            program,
+            command,
+            capture,
+            limit,
+            stop_timeout,
+            at_exit,
+            end: end.clone(),
+            voice: voice.cloned(),
+        };
         Ok(self.runner.run(job).await?)
     }
 

@@ -5,6 +5,7 @@ use super::error::{Ending, ProgramError, Report};
 use super::run::{Attempt, EXIT_BUSY, Shared};
 use crate::drivers::ends::End;
 use crate::drivers::local::{Capture, Finished, output};
+use crate::drivers::words::Voice;
 use crate::drivers::{Create, Delete};
 use crate::net::address::parse_address;
 use phasegate_core::domain::Address;
@@ -14,20 +15,32 @@ const EXIT_NO_ROOM: i32 = 76;
 
 impl Shared {
     pub(super) async fn create(&self, request: &Create, end: &End) -> Result<Address, ProgramError> {
-        self.persist((&request.scale_set, &request.instance.id), end, || self.try_create(request, end)).await
+        let voice = self.voice((&request.scale_set, &request.instance.id), &request.operation);
+        self.persist((&request.scale_set, &request.instance.id), (end, &voice), || {
+            self.try_create(request, (end, &voice))
+        })
+        .await
     }
 
     pub(super) async fn delete(&self, request: &Delete, end: &End) -> Result<(), ProgramError> {
-        self.persist((&request.scale_set, &request.instance.id), end, || self.try_delete(request, end)).await
+        let voice = self.voice((&request.scale_set, &request.instance.id), &request.operation);
+        self.persist((&request.scale_set, &request.instance.id), (end, &voice), || {
+            self.try_delete(request, (end, &voice))
+        })
+        .await
     }
 
-    async fn try_create(&self, request: &Create, end: &End) -> Result<Attempt<Address>, ProgramError> {
+    async fn try_create(
+        &self,
+        request: &Create,
+        heard: (&End, &Voice),
+    ) -> Result<Attempt<Address>, ProgramError> {
         let Create { scale_set, instance, operation, version, .. } = request;
         let command = self.settings.commands.create(request)?;
         let mut command = command.ok_or(ProgramError::NoCreation)?;
         command.environment.extend(environment::of_creation(request));
         let program = command.argv.first().cloned().unwrap_or_default();
-        let finished = self.run(command, Capture::Apart, self.settings.timeout, end).await?;
+        let finished = self.run(command, Capture::Apart, self.settings.timeout, heard).await?;
         let how = Ending::of(&finished, self.settings.timeout);
         let title = format!("operation {} creates it with version {version}: {how}", operation.0);
         let log = self.keep(scale_set, &instance.id, &all(&finished), &title);
@@ -46,7 +59,7 @@ impl Shared {
         }
     }
 
-    async fn try_delete(&self, request: &Delete, end: &End) -> Result<Attempt<()>, ProgramError> {
+    async fn try_delete(&self, request: &Delete, heard: (&End, &Voice)) -> Result<Attempt<()>, ProgramError> {
         let Delete { scale_set, instance, operation, .. } = request;
         let Some(mut command) = self.settings.commands.delete(request)? else {
             tracing::warn!(
@@ -57,7 +70,7 @@ impl Shared {
         };
         command.environment.extend(environment::of_deletion(request));
         let program = command.argv.first().cloned().unwrap_or_default();
-        let finished = self.run(command, Capture::Together, self.settings.timeout, end).await?;
+        let finished = self.run(command, Capture::Together, self.settings.timeout, heard).await?;
         let how = Ending::of(&finished, self.settings.timeout);
         let title = format!("operation {} deletes it: {how}", operation.0);
         let log = self.keep(scale_set, &instance.id, &finished.output, &title);

@@ -88,6 +88,7 @@ fn site(setup: Setup) -> Site {
     let dir = tempfile::tempdir().unwrap();
     let Setup { looks, timeout, retry_for, max_concurrent } = setup;
     let settings = CommandSettings {
+        words: crate::drivers::Words::default(),
         extensions: crate::drivers::settings::ExtensionSettings::default(),
         settings_dir: PathBuf::new(),
         at_exit: Duration::ZERO,
@@ -270,6 +271,7 @@ fn what_cannot_be_had_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("log"), "a file").unwrap();
     let settings = |log_dir: &Path, guard| CommandSettings {
+        words: crate::drivers::Words::default(),
         extensions: crate::drivers::settings::ExtensionSettings::default(),
         settings_dir: PathBuf::new(),
         at_exit: Duration::ZERO,

@@ -153,6 +153,7 @@ impl Runs {
             stop_timeout: STOP_TIMEOUT,
             at_exit: Duration::ZERO,
             end: end.clone(),
+            voice: None,
         };
         let finished = self.runner.run(job).await?;
         let text = output::in_one_line(&finished.output);

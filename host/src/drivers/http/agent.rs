@@ -18,7 +18,7 @@ use crate::drivers::backoff::Backoff;
 use crate::drivers::ends::End;
 use crate::drivers::settings::ExtensionSettings;
 use crate::drivers::site::Reach;
-use crate::drivers::{BoxFuture, Create, Delete, Ensure};
+use crate::drivers::{BoxFuture, Create, Delete, Ensure, Words};
 use crate::net::address::parse_address;
 use crate::net::text::first_line;
 use crate::net::tls::VerifiedTls;
@@ -66,6 +66,7 @@ pub(super) struct Agents(Arc<Shared>);
 struct Shared {
     urls: Box<dyn AgentUrls>,
     extensions: ExtensionSettings,
+    words: Words,
     timeout: Duration,
     client: Client,
     timing: Timing,
@@ -103,10 +104,11 @@ impl Agents {
             timeout,
             max_concurrent,
             extensions,
+            words,
         } = settings;
         let tls = ca_file.as_deref().map(|path| VerifiedTls::load_as(path, identity.as_ref())).transpose()?;
         let client = Client { tls, token_file, permits: Semaphore::new(max_concurrent) };
-        Ok(Self(Arc::new(Shared { urls, extensions, timeout, client, timing })))
+        Ok(Self(Arc::new(Shared { urls, extensions, words, timeout, client, timing })))
     }
 }
 
@@ -209,6 +211,7 @@ impl Shared {
     async fn operate(&self, wish: Posting<'_>, latest: &mut Heard) -> Result<Vec<u8>, AgentError> {
         let Posting { url, body, operation, instance: (scale_set, instance), conflict, fence } = wish;
         let post = Ask::Post { key: operation.0.clone(), body };
+        let voice = self.words.of((scale_set, instance), operation);
         let mut place: Option<HttpUrl> = None;
         let (mut retry, mut poll) = (self.timing.retry.of(&operation.0), self.timing.poll.of(&operation.0));
         loop {
@@ -227,11 +230,13 @@ impl Shared {
                 Verdict::Superseded(seen) => return Err(AgentError::Superseded(seen)),
                 Verdict::Again { reason, after } => {
                     tracing::info!(%scale_set, %instance, "again later: {reason}");
+                    voice.busy(&reason.to_string()).await;
                     *latest = Heard::Busy(reason);
                     (after, retry.after_failure())
                 }
                 Verdict::Running { poll: found, message, after } => {
                     *latest = Heard::Running(message);
+                    voice.works(&latest.to_string());
                     retry.reset();
                     let default = || url.with_parameter("operation", &operation.0);
                     place = Some(found.or(place).unwrap_or_else(default));

@@ -63,6 +63,7 @@ impl HttpConfig {
 impl KindSettings for HttpConfig {
     fn start(&self, premises: &Premises) -> Result<Arc<dyn Driver>, StartDriverError> {
         let settings = HttpSettings {
+            words: premises.words.clone(),
             urls: Box::new(Urls {
                 apply: self.url.clone(),
                 look: self.observe_url.clone(),

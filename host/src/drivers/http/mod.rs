@@ -26,7 +26,7 @@ pub use self::keys::KIND;
 use super::looking::Confirm;
 use super::site::{Patience, Site};
 use super::template::RenderError;
-use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure, Observe};
+use super::{BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, Ensure, Observe, Words};
 use crate::drivers::settings::ExtensionSettings;
 use crate::net::serve_tls::{self, ServeTlsError, TlsFiles};
 pub use crate::net::tls::LoadCertificatesError;
@@ -89,6 +89,8 @@ pub struct HttpSettings {
     pub timeout: Duration,
     /// Most requests at once.
     pub max_concurrent: usize,
+    /// Where it says how far it is.
+    pub words: Words,
 }
 
 /// Asks agents to upgrade instances.

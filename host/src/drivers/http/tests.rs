@@ -55,6 +55,7 @@ struct Site {
 
 fn driver(base: String, looks: Looks, change: impl FnOnce(&mut HttpSettings)) -> HttpDriver {
     let mut settings = HttpSettings {
+        words: crate::drivers::Words::default(),
         extensions: crate::drivers::settings::ExtensionSettings::default(),
         urls: Box::new(Urls { base, looks }),
         creation: Creation::Possible,

@@ -106,6 +106,15 @@ pub(in crate::drivers) fn in_one_line(bytes: &[u8]) -> String {
     visible(&lines.join(" | ")).into_owned()
 }
 
+/// The last line of some output that says something; empty when there is none.
+pub(in crate::drivers) fn last_line(bytes: &[u8]) -> String {
+    let bytes = bytes.split_at(bytes.len().saturating_sub(TAIL_LEN_MAX)).1;
+    let text = String::from_utf8_lossy(bytes);
+    // A bar that is drawn over itself ends its pieces so.
+    let mut lines = text.split(['\n', '\r']).map(str::trim).filter(|line| !line.is_empty());
+    visible(lines.next_back().unwrap_or_default()).into_owned()
+}
+
 fn read_tail(path: &Path, start: u64) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -165,5 +174,16 @@ mod tests {
         std::fs::write(&path, "x".repeat(100_000)).unwrap();
         assert_eq!(tail(&path, 0).len(), 2048);
         assert_eq!(tail(&temp.path().join("absent"), 0), "");
+        for (output, last) in [
+            ("", ""),
+            ("\n \n", ""),
+            ("one\ntwo", "two"),
+            ("one\r\n", "one"),
+            ("10 %\r20 %\r", "20 %"),
+            ("\x1b[1mred\n\n", "\\u{1b}[1mred"),
+        ] {
+            assert_eq!(last_line(output.as_bytes()), last, "{output:?}");
+        }
+        assert_eq!(last_line(&[b'x'; 5000]).len(), TAIL_LEN_MAX);
     }
 }

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -21,10 +22,12 @@ use super::command::Command;
 use super::error::{RunError, StartError};
 use super::guard_link::{GuardCommand, GuardLink};
 use super::leader::Leader;
+use super::output::last_line;
 use super::thread::{OwnThread, Stage, reached};
 use crate::drivers::BoxFuture;
 use crate::drivers::awake;
 use crate::drivers::ends::End;
+use crate::drivers::words::{Said, Voice};
 use crate::net::shortage::shortage;
 
 /// How much of the end of a program's output is kept.
@@ -36,6 +39,9 @@ const DRAIN: Duration = Duration::from_millis(500);
 
 /// Between two tries to start a program for which the host was short of something.
 const SHORT_AGAIN: Duration = Duration::from_secs(1);
+
+/// From one look at what a program writes to the next.
+const TELL_EVERY: Duration = Duration::from_millis(250);
 
 /// Runs that may wait to be started; starting does not block.
 const INBOX_LEN: usize = 64;
@@ -57,6 +63,8 @@ pub(in crate::drivers) struct Job {
     pub(in crate::drivers) at_exit: Duration,
     /// Ends it before its time.
     pub(in crate::drivers) end: End,
+    /// Where its last line is told while it runs.
+    pub(in crate::drivers) voice: Option<Voice>,
 }
 
 /// Which output goes where.
@@ -178,6 +186,7 @@ async fn run(job: Job, mut answer: Answer, guard: Rc<GuardLink>, mut stage: watc
         () = answer.closed() => Err(Cut::Time),
         () = job.end.wanted() => Err(Cut::Wish),
         () = awake::sleep(job.limit) => Err(Cut::Time),
+        never = tell(&started.output, started.errors.as_ref(), job.voice.as_ref()) => match never {},
     };
     let forced = reached(&mut stage, Stage::Forced);
     if let Err(error) = started.leader.stop(job.stop_timeout, forced, &guard).await {
@@ -194,6 +203,21 @@ async fn run(job: Job, mut answer: Answer, guard: Rc<GuardLink>, mut stage: watc
         Err(cut) => Ok(Finished { status: Err(cut), output, errors }),
     };
     _ = answer.send(finished);
+}
+
+/// Tells the last line of what a program writes, as often as there is another one.
+async fn tell(output: &Tail, errors: Option<&Tail>, voice: Option<&Voice>) -> Infallible {
+    let Some(voice) = voice else { return std::future::pending().await };
+    let mut told = [String::new(), String::new()];
+    loop {
+        tokio::time::sleep(TELL_EVERY).await;
+        for (tail, told) in [Some(output), errors].into_iter().zip(&mut told) {
+            let line = tail.map(Tail::last_line).unwrap_or_default();
+            if !line.is_empty() && line != *told && voice.works(&line) == Said::Yes {
+                *told = line;
+            }
+        }
+    }
 }
 
 /// Ends when the host ends and has waited for so long, or is to end by force.
@@ -256,6 +280,13 @@ impl Tail {
             }
         });
         Self { kept, reader }
+    }
+
+    /// The last line so far that says something.
+    fn last_line(&self) -> String {
+        let kept = self.kept.borrow();
+        let (first, second) = kept.as_slices();
+        last_line(if second.is_empty() { first.to_vec() } else { [first, second].concat() }.as_slice())
     }
 
     async fn finish(mut self) -> Vec<u8> {

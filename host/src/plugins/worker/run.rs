@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use std::sync::{Arc, PoisonError};
 
 use crate::clock::Clock;
-use crate::recording::{Judgement, Recorder, SEGMENTS};
+use crate::recording::{Judgement, MayRepeat, Recorder, SEGMENTS};
 use phasegate_core::domain::{
     Cost, Digest, Evaluation, Generation, Observation, Origin, Outcome, PluginFailure, PluginName,
     PluginStamp, Round, Timestamp, Verdict,
@@ -159,7 +159,12 @@ impl Worker {
     ) -> Option<(Arc<Observation>, Outcome)> {
         let known = if now.repeatable { self.repeats.known(place, seen)? } else { return None };
         // Its record is about to leave the ring.
-        let ages = now.segment.saturating_sub(known.segment) >= SEGMENTS / 2;
+        let ages = now.segment.saturating_sub(known.segment) >= SEGMENTS / 2
+            && self
+                .watchers
+                .recorder
+                .as_ref()
+                .is_some_and(|recorder| recorder.may_repeat(known.observation()) == MayRepeat::Yes);
         if ages {
             (known.segment, known.evaluation.at) = (now.segment, now.at);
         }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{DriverWork, Expected, Few, StatusReport, Then, WaitsFor, instance, plan, status, tally};
+use super::{
+    DriverGoes, DriverWork, Expected, Few, StatusReport, Then, WaitsFor, instance, plan, status, tally,
+};
 use crate::domain::{
     Actor, Address, Claim, Component, Creation, Custody, Decided, Decision, Digest, DriverTraits, Evaluation,
     FailureRules, Generation, Health, HealthSettings, Instance, InstanceId, Model, Now, OnBreach, OnFailure,
@@ -248,7 +250,12 @@ fn an_upgrade_says_at_every_step_what_it_waits_for() {
     let judged = ["0", "1", "2"].map(|text| house.says(text, Ok(Claim::Healthy)));
     house.turn(vec![Event::Judged(judged.to_vec())]);
     let status = house.status();
-    let change = WaitsFor::Driver { work: DriverWork::Change, instances: few(&all[..1]) };
+    let change = WaitsFor::Driver {
+        work: DriverWork::Change,
+        instances: few(&all[..1]),
+        goes: DriverGoes::On,
+        says: None,
+    };
     assert_eq!((status.waiting, status.then, status.expected), (Some(change), None, None));
     assert_eq!((status.progress.in_progress, status.progress.pending), (1, 1));
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::driver::{DriverGoes, DriverWork, driver};
 use crate::domain::{Health, HookKind, InstanceId, Location, Now, PhaseName, ReleaseId, Shortage, Timestamp};
 use crate::kernel::state::{InstanceState, SetState};
 use crate::record::audit::Wait;
@@ -115,6 +116,10 @@ pub enum WaitsFor<'a> {
         work: DriverWork,
         /// With which.
         instances: Few<'a>,
+        /// How it goes, as far as that is known.
+        goes: DriverGoes,
+        /// What it said last, in the words of what it has asked.
+        says: Option<&'a str>,
     },
     /// A hook.
     Hook {
@@ -157,9 +162,43 @@ impl<'a> WaitsFor<'a> {
             Self::Group(_) => Wait::Group,
             Self::Bake { .. } => Wait::Bake,
             Self::Recovery { .. } | Self::HealthyAgain => Wait::Health,
-            Self::Driver { .. } => Wait::Driver,
+            Self::Driver { goes: DriverGoes::On, .. } => Wait::Driver,
+            Self::Driver { goes: DriverGoes::Busy, .. } => Wait::DriverBusy,
+            Self::Driver { goes: DriverGoes::Silent { .. }, .. } => Wait::DriverHanging,
             Self::Hook { .. } => Wait::Hook,
             Self::Gate(_) => Wait::Gate,
+        }
+    }
+
+    /// What the one that it waits for has said last.
+    #[must_use]
+    pub fn says(&self) -> Option<&'a str> {
+        match self {
+            Self::Driver { says, .. } | Self::Hook { says, .. } => *says,
+            Self::Record(_)
+            | Self::Adoption(_)
+            | Self::FirstDecision(_)
+            | Self::FirstLook(_)
+            | Self::Line(_)
+            | Self::Freeze { .. }
+            | Self::Pause { .. }
+            | Self::Scheduled { .. }
+            | Self::Paused
+            | Self::Resume { .. }
+            | Self::Approval { .. }
+            | Self::Initializing(_)
+            | Self::Deferred { .. }
+            | Self::NotAsked { .. }
+            | Self::Evidence { .. }
+            | Self::Doubted(_)
+            | Self::Suspicion(_)
+            | Self::Release(_)
+            | Self::Zone { .. }
+            | Self::Silence { .. }
+            | Self::Bake { .. }
+            | Self::Recovery { .. }
+            | Self::Gate(_)
+            | Self::HealthyAgain => None,
         }
     }
 
@@ -230,21 +269,6 @@ impl<'a> WaitsFor<'a> {
             | Self::HealthyAgain => None,
         }
     }
-}
-
-/// What a driver is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DriverWork {
-    /// The version before.
-    BringBack,
-    /// New instances.
-    Create,
-    /// That instances go.
-    Delete,
-    /// A version.
-    Change,
-    /// That what it does ends.
-    Stop,
 }
 
 /// What a person wished for while a batch was in flight.
@@ -323,15 +347,17 @@ pub(super) fn waits_for<'a>(
                 (0, 0) => WaitsFor::Evidence { instances: unanswered(upgrade, set), until },
             }
         })),
-        Stage::Undoing => Some(hook(upgrade, set).unwrap_or_else(|| driver(upgrade, DriverWork::BringBack))),
-        Stage::Stopping { .. } => Some(hook(upgrade, set).unwrap_or_else(|| stopping(upgrade))),
+        Stage::Undoing => {
+            Some(hook(upgrade, set).unwrap_or_else(|| driver(upgrade, set, DriverWork::BringBack, now)))
+        }
+        Stage::Stopping { .. } => Some(hook(upgrade, set).unwrap_or_else(|| stopping(upgrade, set, now))),
         Stage::Hooking { hook, .. } => Some(WaitsFor::Hook {
             hook: hook.kind(),
             batch: Some(upgrade.current + 1),
             instances: Few::of(upgrade.batch_members(upgrade.current)),
             says: says(upgrade, set),
         }),
-        Stage::InBatch => Some(in_batch(upgrade, set)),
+        Stage::InBatch => Some(in_batch(upgrade, set, now)),
     }
 }
 
@@ -347,7 +373,7 @@ fn says<'a>(upgrade: &Upgrade, set: &'a SetState) -> Option<&'a str> {
     upgrade.hooks_in_hand().find_map(|(_, operation)| set.hooks_say.get(&operation)).map(String::as_str)
 }
 
-fn in_batch<'a>(upgrade: &'a Upgrade, set: &'a SetState) -> WaitsFor<'a> {
+fn in_batch<'a>(upgrade: &'a Upgrade, set: &'a SetState, now: Now) -> WaitsFor<'a> {
     if let Some(hook) = hook(upgrade, set) {
         return hook;
     }
@@ -355,7 +381,7 @@ fn in_batch<'a>(upgrade: &'a Upgrade, set: &'a SetState) -> WaitsFor<'a> {
     let work =
         [DriverWork::Create, DriverWork::Delete, DriverWork::Change].into_iter().find(|work| any(*work));
     if let Some(work) = work {
-        return driver(upgrade, work);
+        return driver(upgrade, set, work, now);
     }
     let settling = |member: &Member| matches!(member.state, MemberState::Settling { .. });
     let few = members(upgrade, settling);
@@ -367,17 +393,13 @@ fn in_batch<'a>(upgrade: &'a Upgrade, set: &'a SetState) -> WaitsFor<'a> {
 }
 
 /// What drivers have in hand ends, or is taken back.
-fn stopping(upgrade: &Upgrade) -> WaitsFor<'_> {
+fn stopping<'a>(upgrade: &'a Upgrade, set: &'a SetState, now: Now) -> WaitsFor<'a> {
     let ends = upgrade.members.values().any(|member| is_about(DriverWork::Stop, &member.state));
-    driver(upgrade, if ends { DriverWork::Stop } else { DriverWork::BringBack })
-}
-
-fn driver(upgrade: &Upgrade, work: DriverWork) -> WaitsFor<'_> {
-    WaitsFor::Driver { work, instances: members(upgrade, |member| is_about(work, &member.state)) }
+    driver(upgrade, set, if ends { DriverWork::Stop } else { DriverWork::BringBack }, now)
 }
 
 /// Whether a driver does that with a member.
-fn is_about(work: DriverWork, state: &MemberState) -> bool {
+pub(super) fn is_about(work: DriverWork, state: &MemberState) -> bool {
     match work {
         DriverWork::Create => matches!(state, MemberState::Creating { .. }),
         DriverWork::Delete => matches!(state, MemberState::Deleting { .. } | MemberState::Removing { .. }),
@@ -387,7 +409,7 @@ fn is_about(work: DriverWork, state: &MemberState) -> bool {
 }
 
 /// The instances that a driver or the health gate has in hand for members.
-fn members<'a>(upgrade: &'a Upgrade, wanted: impl Fn(&Member) -> bool) -> Few<'a> {
+pub(super) fn members<'a>(upgrade: &'a Upgrade, wanted: impl Fn(&Member) -> bool) -> Few<'a> {
     let in_hand = upgrade.members.iter().filter(|(_, member)| wanted(member));
     Few::of(in_hand.map(|(id, member)| match member.state {
         MemberState::Deleting { .. } => id,

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use super::evidence::{Heeded, Told, Word};
 use crate::domain::{
-    Claim, Component, Decided, Decision, ExtensionName, Health, Instance, InstanceId, Located, Looks,
-    Membership, OnFailure, OperationId, Outcome, Provision, Runs, ScaleSet, Shortage, Timestamp, Unasked,
-    Unheard, Version,
+    Claim, Component, Decided, Decision, DriverPace, ExtensionName, Health, Instance, InstanceId, Located,
+    Looks, Membership, OnFailure, OperationId, Outcome, Provision, Runs, ScaleSet, Shortage, Timestamp,
+    Unasked, Unheard, Version,
 };
 use crate::health::{FoldSettings, HealthFold};
 use crate::plan::is_answered;
@@ -75,6 +75,17 @@ pub struct Busy {
     pub operation: OperationId,
     /// The version that the component is to have; none of a deletion.
     pub wanted: Option<Version>,
+}
+
+/// What a driver has said last of what it has in hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// How it goes.
+    pub pace: DriverPace,
+    /// In the words of what it has asked.
+    pub text: String,
+    /// When that was heard.
+    pub at: Timestamp,
 }
 
 /// One instance.

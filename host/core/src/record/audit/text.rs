@@ -242,7 +242,10 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         What::End { state, because: Some(why) } => write!(f, "{}: {why}", state.name()),
         What::Retry { note } => retry(f, note),
         What::Wish { wish } => f.write_str(wished(*wish)),
-        What::Waits { on, instances, count, until } => waits(f, *on, (instances, *count), *until),
+        What::Waits { on, instances, count, until, says } => {
+            waits(f, *on, (instances, *count), *until)?;
+            says.as_ref().map_or(Ok(()), |says| write!(f, "; last words: {says}"))
+        }
         What::Word { note } => word(f, note),
         What::Line { state: LineState::Stopped } => write!(f, "the line was stopped for all scale sets"),
         What::Line { state: LineState::GoesOn } => write!(f, "the line goes on"),
@@ -364,6 +367,8 @@ fn waits(
         Wait::Bake => "waits for the end of the bake",
         Wait::Health => "waits for the fleet to be healthy after the host's restart",
         Wait::Driver => "waits for the driver",
+        Wait::DriverBusy => "waits for the driver, which is busy",
+        Wait::DriverHanging => "waits for the driver, of which nothing was heard for long",
         Wait::Hook => "waits for a hook",
         Wait::Gate => "waits for health",
     })?;

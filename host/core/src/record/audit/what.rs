@@ -211,6 +211,9 @@ pub enum What {
         count: usize,
         /// When it is over by itself.
         until: Option<Timestamp>,
+        /// What the one that it waits for has said last.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        says: Option<String>,
     },
     /// A person has said something about an instance, or that is over.
     Word {
@@ -376,6 +379,10 @@ pub enum Wait {
     Health,
     /// A driver.
     Driver,
+    /// A driver, whose program or agent is busy.
+    DriverBusy,
+    /// A driver, of which nothing was heard for long.
+    DriverHanging,
     /// A hook.
     Hook,
     /// The health of upgraded instances.

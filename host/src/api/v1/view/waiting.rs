@@ -1,7 +1,7 @@
 //! What an upgrade waits for, in one line that also says what a person can do about it.
 
 use phasegate_core::domain::{InstanceId, Location, Now, PhaseName, ReleaseId, ScaleSetName, Timestamp};
-use phasegate_core::kernel::report::{DriverWork, Few, StatusReport, Then, WaitsFor};
+use phasegate_core::kernel::report::{DriverGoes, DriverWork, Few, StatusReport, Then, WaitsFor};
 use phasegate_core::rollout::{Limit, Trip};
 use phasegate_wire as wire;
 
@@ -114,10 +114,12 @@ fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
         | WaitsFor::Doubted(few)
         | WaitsFor::Suspicion(few)
         | WaitsFor::Silence { instances: few, .. }
-        | WaitsFor::Driver { instances: few, .. }
+        | WaitsFor::Driver { instances: few, says: None, .. }
         | WaitsFor::Hook { instances: few, says: None, .. }
         | WaitsFor::Gate(few) => Some(some(few)),
-        WaitsFor::Hook { says: Some(says), .. } => Some((*says).to_owned()),
+        WaitsFor::Driver { says: Some(says), .. } | WaitsFor::Hook { says: Some(says), .. } => {
+            Some((*says).to_owned())
+        }
         WaitsFor::Release(releases) => releases.first().map(ToString::to_string),
         WaitsFor::Zone { zones, .. } => Some(zones.join(", ")),
         WaitsFor::Group(machines) => Some(format!("{} of {} in flight", machines.flying, machines.total)),
@@ -184,7 +186,7 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Now) -> String {
         WaitsFor::Recovery { until } => {
             format!("fleet to be healthy after the host's restart, {} s at most", seconds(*until))
         }
-        WaitsFor::Driver { work, instances } => {
+        WaitsFor::Driver { work, instances, goes, says } => {
             let work = match work {
                 DriverWork::BringBack => "bring back",
                 DriverWork::Create => "create",
@@ -192,7 +194,16 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Now) -> String {
                 DriverWork::Change => "change",
                 DriverWork::Stop => "end what it does with",
             };
-            format!("driver to {work} {}", some(instances))
+            let goes = match (goes, says) {
+                (DriverGoes::On, None) => String::new(),
+                (DriverGoes::On, Some(says)) => format!(", which says: {says}"),
+                (DriverGoes::Busy, says) => format!(", which is busy: {}", says.unwrap_or("no word")),
+                (DriverGoes::Silent { since }, says) => {
+                    let last = says.map_or_else(String::new, |says| format!("; its last words: {says}"));
+                    format!(", of which nothing was heard for {} s{last}", now.since(*since).as_secs())
+                }
+            };
+            format!("driver to {work} {}{goes}", some(instances))
         }
         WaitsFor::Hook { hook, batch, instances, says } => {
             let whose = batch.map_or_else(|| some(instances), |number| format!("batch {number}"));
@@ -302,7 +313,8 @@ mod tests {
         let copied: Hold = [Doubt::Copied].into_iter().collect();
         let ids = ids(2);
         let few = || Few::of(&ids);
-        let driver = |work| WaitsFor::Driver { work, instances: few() };
+        let goes = |goes, says| WaitsFor::Driver { work: DriverWork::Change, instances: few(), goes, says };
+        let driver = |work| WaitsFor::Driver { work, instances: few(), goes: DriverGoes::On, says: None };
         let phase = |number| PhaseName::Number(Phase::new(number).unwrap());
         for (waiting, expected) in [
             (WaitsFor::Record("the disk is full"), "the disk is full"),
@@ -349,6 +361,18 @@ mod tests {
             (driver(DriverWork::Create), "driver to create instances web-0, web-1"),
             (driver(DriverWork::Delete), "driver to delete instances web-0, web-1"),
             (driver(DriverWork::Change), "driver to change instances web-0, web-1"),
+            (
+                goes(DriverGoes::On, Some("copying")),
+                "driver to change instances web-0, web-1, which says: copying",
+            ),
+            (
+                goes(DriverGoes::Busy, Some("locked")),
+                "driver to change instances web-0, web-1, which is busy: locked",
+            ),
+            (
+                goes(DriverGoes::Silent { since: Timestamp(0) }, Some("copying")),
+                "driver to change instances web-0, web-1, of which nothing was heard for 1 s; its last words: copying",
+            ),
             (WaitsFor::Gate(few()), "health of instances web-0, web-1"),
             (WaitsFor::HealthyAgain, "upgraded instances to be healthy again after the host's restart"),
         ] {

@@ -71,6 +71,7 @@ fn a_file_without_certificates_is_reported() {
     let path = dir.path().join("ca.pem");
     let start = || {
         let settings = HttpSettings {
+            words: crate::drivers::Words::default(),
             extensions: crate::drivers::settings::ExtensionSettings::default(),
             sight: Sight::NONE,
             confirm: CONFIRM,
