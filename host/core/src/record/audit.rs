@@ -15,6 +15,18 @@ use crate::domain::{
 };
 use crate::plan::HoldReason;
 
+/// What an instance has said that says "not now" and comes no nearer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stall {
+    /// In how many of its answers in a row nothing has moved.
+    pub rounds: u32,
+    /// Its `defer-progress`.
+    pub progress: Option<i64>,
+    /// Its `defer-until`.
+    pub until: Option<Timestamp>,
+}
+
 pub use what::{Doubt, HoldState, PluginWish, QuarantineState, Wait, What};
 
 /// One line of the trail.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     Admission, Doubt, Entry, HoldState, HookEnd, Leaves, LineState, PluginWish, ProvisionNote,
-    QuarantineState, RetryNote, Several, Stamp, StartWhy, Wait, What, Word, WordNote,
+    QuarantineState, RetryNote, Several, Stall, Stamp, StartWhy, Wait, What, Word, WordNote,
 };
 use crate::domain::{
     Change, Component, Direction, HookKind, InstanceId, PhaseName, PluginName, ReleaseId, Runs, Timestamp,
@@ -44,6 +44,19 @@ impl Stamp {
     pub fn older(&self) -> Option<String> {
         let failure = self.stands_in.as_ref()?;
         Some(format!("the last good decision, of {}, stands in: {failure}", self.judged_at))
+    }
+}
+
+/// `no progress in 5 answers (defer-progress stays 12)`
+impl fmt::Display for Stall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rounds, progress, until } = self;
+        write!(f, "no progress in {rounds} answers (")?;
+        match (progress, until) {
+            (Some(progress), _) => write!(f, "defer-progress stays {progress})"),
+            (None, Some(until)) => write!(f, "defer-until {until} is over or moves away)"),
+            (None, None) => write!(f, "nothing is said of it)"),
+        }
     }
 }
 
@@ -201,7 +214,11 @@ fn hook_is_run(
 
 fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>) -> fmt::Result {
     match what {
-        What::Start { goal, why } => start(f, goal, why),
+        What::Start { goal, why, urgency } => {
+            start(f, goal, why)?;
+            if urgency.is_routine() { Ok(()) } else { write!(f, ", urgency {}", urgency.name()) }
+        }
+        What::Stalls(stall) => write!(f, "not now, and {stall}"),
         What::Plan { instances, batches, digest } => {
             write!(f, "{instances} instances in {batches} batches, plan {digest}")
         }
@@ -434,6 +451,7 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::MindChanged { .. }
         | What::Hold { .. }
         | What::Leaves { .. }
+        | What::Stalls(_)
         | What::Apply { .. }
         | What::Applied { .. }
         | What::Succeeded { .. }

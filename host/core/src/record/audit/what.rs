@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Admission, HookEnd, Leaves, LineState, ProvisionNote, RetryNote, Several, StartWhy, Word, WordNote,
+    Admission, HookEnd, Leaves, LineState, ProvisionNote, RetryNote, Several, Stall, StartWhy, Word, WordNote,
 };
 use crate::domain::{
     Change, Component, Digest, Direction, Generation, Goal, HookKind, InstanceId, Phase, PluginName,
-    ProcessState, Runs, Timestamp, Version,
+    ProcessState, Runs, Timestamp, Urgency, Version,
 };
 use crate::plan::HoldReason;
 use crate::rollout::{BatchState, UpgradeState, Wish};
@@ -22,6 +22,9 @@ pub enum What {
         goal: Goal,
         /// Why.
         why: StartWhy,
+        /// How urgent it is.
+        #[serde(default, skip_serializing_if = "Urgency::is_routine")]
+        urgency: Urgency,
     },
     /// It has a plan.
     Plan {
@@ -55,6 +58,8 @@ pub enum What {
         /// Why.
         reason: HoldReason,
     },
+    /// An instance that is waited for comes no nearer.
+    Stalls(Stall),
     /// An instance leaves a running upgrade.
     Leaves {
         /// Why.
@@ -451,6 +456,7 @@ impl What {
             Self::Decision { .. } | Self::MindChanged { .. } => "decision",
             Self::Admitted(_) => "admitted",
             Self::Hold { .. } | Self::Leaves { .. } => "hold",
+            Self::Stalls(_) => "stalled",
             Self::Apply { .. } | Self::ApplyBeside { .. } => "apply",
             Self::Applied { .. } | Self::AppliedBeside { .. } => "applied",
             Self::Succeeded { .. } | Self::Replaced { .. } => "succeeded",
