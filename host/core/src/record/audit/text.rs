@@ -8,7 +8,7 @@ use super::{
 };
 use crate::domain::{
     Change, Component, Direction, HookKind, InstanceId, PhaseName, PluginName, ReleaseId, Runs, Timestamp,
-    Version, WordKind,
+    Urgency, Version, WordKind,
 };
 use crate::rollout::Wish;
 
@@ -214,10 +214,7 @@ fn hook_is_run(
 
 fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>) -> fmt::Result {
     match what {
-        What::Start { goal, why, urgency } => {
-            start(f, goal, why)?;
-            if urgency.is_routine() { Ok(()) } else { write!(f, ", urgency {}", urgency.name()) }
-        }
+        What::Start { goal, why, urgency } => start(f, goal, why).and_then(|()| urgent(f, *urgency)),
         What::Stalls(stall) => write!(f, "not now, and {stall}"),
         What::Plan { instances, batches, digest } => {
             write!(f, "{instances} instances in {batches} batches, plan {digest}")
@@ -289,6 +286,11 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
             write!(f, "the configuration was read again; changed: {}", changed.join(", "))
         }
     }
+}
+
+/// `, urgency security`
+fn urgent(f: &mut fmt::Formatter<'_>, urgency: Urgency) -> fmt::Result {
+    if urgency.is_routine() { Ok(()) } else { write!(f, ", urgency {}", urgency.name()) }
 }
 
 /// `instances: 2 added (7, 8), 1 removed (3)`
