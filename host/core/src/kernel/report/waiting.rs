@@ -196,6 +196,7 @@ impl<'a> WaitsFor<'a> {
             | Self::Suspicion(_)
             | Self::Release(_)
             | Self::Zone { .. }
+            | Self::Group(_)
             | Self::Silence { .. }
             | Self::Bake { .. }
             | Self::Recovery { .. }

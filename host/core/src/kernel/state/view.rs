@@ -166,7 +166,7 @@ impl FleetView for SetView<'_> {
         let progress = deferring.progress.map(|progress| format!("defer-progress {progress}"));
         let until = deferring.until.map(|until| format!("says until {until}"));
         let over = |until: Timestamp| {
-            self.moment(until) > self.set.active().map_or(self.now.at, |it| it.defer_until())
+            self.moment(until) > self.set.active().map_or(self.now.at, |it| it.defer_until(self.now.at))
         };
         let late = deferring.until.filter(|until| over(*until)).map(|_| "which is after that".to_owned());
         let said: Vec<String> = match stalls {

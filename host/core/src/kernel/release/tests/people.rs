@@ -197,7 +197,7 @@ fn a_way_back_leaves_what_was_brought_since() {
     assert_eq!(world.at("1.2").len(), 8, "1.1 runs nowhere");
     let name = ScaleSetName::parse("canary-a").unwrap();
     let agent = (ExtensionName::parse("agent").unwrap(), Some(Version::parse("1.1").unwrap()));
-    let wanted = crate::kernel::command::Wanted { to: None, extensions: vec![agent] };
+    let wanted = crate::kernel::command::Wanted { extensions: vec![agent], ..Default::default() };
     let options = StartOptions { wanted, ..StartOptions::default() };
     let refused = world.rig.ask(Command::Start(name, options)).unwrap().unwrap_err();
     assert!(matches!(refused, Refusal::Unreleased { .. }), "{refused}");
