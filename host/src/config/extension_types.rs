@@ -57,7 +57,7 @@ const TYPE: Section<Keys> = Section {
         Key::<Keys>::optional("source", "\"versions.json\"", Is::Own(|| Form::Text, place))
             .bounds("a file, `https://…`, or `oci://…` without a tag")
             .doc(
-                "where its versions are listed: a list in JSON such as `[\"1.2.0\", { \"version\": \"1.3.0\", \"digest\":                  \"sha256:…\" }]`, or a repository of a registry whose tags are versions. What is new there is published by                  itself; what is gone from it stays. A list that is no such list, cannot be had, or has more than                  `maxVersions` changes nothing",
+                "where its versions are listed: a list in JSON such as `[\"1.2.0\", { \"version\": \"1.3.0\", \"digest\": \"sha256:…\" }]`, or a repository of a registry whose tags are versions. What is new there is published by itself; what is gone from it stays. A list that is no such list, cannot be had, or has more than `maxVersions` changes nothing",
             ),
         Key::<Keys>::preset(
             "interval",
@@ -91,7 +91,7 @@ const TYPE: Section<Keys> = Section {
         )
         .bounds("an absolute path, or a name that the usual folders have")
         .doc(
-            "a program that has to accept a version before it is published, by exit code 0 within a minute; `{publisher}`,              `{type}`, `{version}` and `{digest}` are put in, and are in `PHASEGATE_PUBLISHER` and so on",
+            "a program that has to accept a version before it is published, by exit code 0 within a minute; `{publisher}`, `{type}`, `{version}` and `{digest}` are put in, and are in `PHASEGATE_PUBLISHER` and so on",
         ),
         Key::<Keys>::optional("caFile", "\"/etc/phasegate/ca.pem\"", Is::Path(|keys, path| keys.ca_file = Some(path)))
             .bounds("PEM")

@@ -256,8 +256,11 @@ pub(super) fn set_rows() -> Vec<Row> {
 /// Where a set stands, what of it is published, and how a release goes through regions.
 pub(super) fn release_rows() -> Vec<Row> {
     const ONE: &str = "[[extensionTypes]]\npublisher = \"a\"\ntype = \"b\"\nmaxVersions = 5\n[recording]";
+    const TWO: &str = "[[extensionTypes]]\npublisher = \"a\"\ntype = \"b\"\nmaxVersions = 6\nsource = \"v.json\"\n\
+                       interval = \"PT1M\"\nchecker = [\"true\"]\n[recording]";
     let mut rows = vec![
         ("[recording]", ONE, "[recording]", Set("releases")),
+        ("[recording]", ONE, TWO, Set("releases")),
         ("#set", "kind = \"uniform\"", "kind = \"serviceFabric\"", Set("kind")),
         ("#set", "location = \"a\"", "location = \"b\"", Set("location")),
         ("#set", "subscription = \"a\"", "subscription = \"b\"", Set("subscription")),
