@@ -204,7 +204,7 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Now) -> String {
                 (DriverGoes::Busy, says) => format!(", which is busy: {}", says.unwrap_or("no word")),
                 (DriverGoes::Silent { since }, says) => {
                     let last = says.map_or_else(String::new, |says| format!("; its last words: {says}"));
-                    format!(", of which nothing was heard for {} s{last}", now.since(*since).as_secs())
+                    format!(", of which nothing was heard for {} s{last}", now.at.since(*since).as_secs())
                 }
             };
             format!("driver to {work} {}{goes}", some(instances))
