@@ -210,7 +210,10 @@ fn an_agent_upgrades_and_is_asked_what_runs() {
 fn the_end_of_the_host_waits_for_programs_that_are_under_way() {
     let site = Site::new();
     let program = "echo begin >> under-way; sleep 2; echo end >> under-way";
-    site.write("phasegate.toml", toml(&format!("kind = \"command\"\ncommand = [\"sh\", \"-c\", \"{program}\"]")));
+    site.write(
+        "phasegate.toml",
+        toml(&format!("kind = \"command\"\ncommand = [\"sh\", \"-c\", \"{program}\"]")),
+    );
     let host = site.host();
     site.wait_until_healthy();
     assert_eq!(site.run(&["upgrade", "start", "orders", "--to", "v2"]).code, 0);

@@ -146,7 +146,13 @@ fn step(set: &mut SetState, id: &InstanceId, now: Now, out: &mut Out) {
         let part = provision.parts.get_mut(index)?;
         part.state = Provisioned::Installing;
         let (component, version) = (part.component(), part.version.clone());
-        Some(Wish { component, version, operation: part.operation.clone(), life: Life::Same, again: Again::No })
+        Some(Wish {
+            component,
+            version,
+            operation: part.operation.clone(),
+            life: Life::Same,
+            again: Again::No,
+        })
     });
     let changed = set.change(id, |instance| {
         let changed = instance.provision.as_deref() != Some(&provision);

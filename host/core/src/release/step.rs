@@ -139,9 +139,8 @@ fn forget_excuses(release: &mut Release, now: Timestamp, out: &mut Step) {
     }
     let mut excused = std::mem::take(&mut release.excused);
     let silent = silent(release);
-    let is_done = |part: &Part| {
-        part.run == Run::Done && is_through(release, part, now) && !is_silent(&silent, part)
-    };
+    let is_done =
+        |part: &Part| part.run == Run::Done && is_through(release, part, now) && !is_silent(&silent, part);
     let is_over = |name: &ScaleSetName| release.parts.get(name).is_none_or(is_done);
     for sets in excused.values_mut() {
         let before = sets.len();

@@ -102,7 +102,10 @@ pub enum StrategyProblem {
         region: Location,
     },
     /// No set is in a region of a pair.
-    #[error("a pair has \"{region}\", in which no scale set is, so that it keeps nothing apart; known: {}", listed(known))]
+    #[error(
+        "a pair has \"{region}\", in which no scale set is, so that it keeps nothing apart; known: {}",
+        listed(known)
+    )]
     UnknownPair {
         /// The region.
         region: Location,
@@ -162,10 +165,12 @@ impl Strategy {
         }
         let paired: BTreeSet<&Location> = self.geo_pairs.iter().flat_map(|(a, b)| [a, b]).collect();
         let unknown = paired.into_iter().filter(|region| !regions.contains(*region));
-        problems.extend(unknown.map(|region| StrategyProblem::UnknownPair {
-            region: region.clone(),
-            known: regions.clone(),
-        }));
+        problems.extend(
+            unknown.map(|region| StrategyProblem::UnknownPair {
+                region: region.clone(),
+                known: regions.clone(),
+            }),
+        );
         let selves = self.geo_pairs.iter().filter(|(a, b)| a == b);
         problems.extend(selves.map(|(region, _)| StrategyProblem::PairOfOne { region: region.clone() }));
         if self.unlisted == Unlisted::Refuse {

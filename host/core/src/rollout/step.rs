@@ -180,7 +180,9 @@ fn advance(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &m
             Stage::InBatch => gate::in_batch(upgrade, fleet, now, out),
             Stage::Hooking { .. } => false,
             Stage::Undoing => gate::undoing(upgrade, now),
-            Stage::Baking { since, rounds, held: _ } => bake::baking(upgrade, fleet, (since, rounds), now, out),
+            Stage::Baking { since, rounds, held: _ } => {
+                bake::baking(upgrade, fleet, (since, rounds), now, out)
+            }
             Stage::Stopping { .. } => stopping::advance(upgrade, now, out),
             Stage::Ended { .. } => false,
         };

@@ -240,7 +240,8 @@ pub fn waiting_for(
     resume_at: Timestamp,
     now: Timestamp,
 ) -> Option<Waiting> {
-    let deferred = || deferred::is_due(upgrade).then(|| Waiting::Deferred { until: upgrade.defer_until(now) });
+    let deferred =
+        || deferred::is_due(upgrade).then(|| Waiting::Deferred { until: upgrade.defer_until(now) });
     waiting(upgrade, fleet, resume_at, now).or_else(deferred)
 }
 

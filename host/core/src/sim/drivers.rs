@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::{
-    Address, Change, Component, DriverNote, DriverPace, DriverWord, Fence, Located, OperationId,
-    ProcessState, Seen, Timestamp, Touched,
+    Address, Change, Component, DriverNote, Fence, Located, OperationId, ProcessState, Seen, Timestamp,
+    Touched,
 };
 use crate::kernel::Effect;
 use crate::kernel::effect::HookCall;
 use crate::kernel::event::{Created, Deleted, Done, Event, HookSays, Hooked, Observed};
 use crate::rollout::invariants::Rule;
 
-use super::fleet::{Key, Node, Says};
+use super::fleet::{Key, Node, Says, busy};
 use super::rules::{Meaning, is_of_an_upgrade};
 use super::scenario::{Faults, Keeper};
 use super::versions::Versions;
@@ -143,9 +143,7 @@ impl World {
         let number = self.counts.calls;
         if of_upgrade && number.is_multiple_of(3) {
             // Also of what is over by the time that it is heard.
-            let ((scale_set, instance), operation) = (key.clone(), operation.clone());
-            let (pace, text) = (DriverPace::Busy, "locked".to_owned());
-            self.inbox.push(Event::DriverSays(DriverWord { scale_set, instance, operation, pace, text }));
+            self.inbox.push(Event::DriverSays(busy(&key, &operation)));
         }
         if let Some(node) = self.nodes.get_mut(&key) {
             node.calls.insert(component.clone(), number);

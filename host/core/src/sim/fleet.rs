@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    Address, Change, Claim, Component, DEFER_PROGRESS, Decision, Digest, Fence, Generation, InstanceId,
-    Participation, Phase, PluginName, PluginStamp, ScaleSetName, Timestamp,
+    Address, Change, Claim, Component, DEFER_PROGRESS, Decision, Digest, DriverPace, DriverWord, Fence,
+    Generation, InstanceId, OperationId, Participation, Phase, PluginName, PluginStamp, ScaleSetName,
+    Timestamp,
 };
 
 use super::versions::Versions;
@@ -46,6 +47,12 @@ impl Node {
         let bad = self.bad_version.as_ref().is_some_and(has);
         Some(if bad { Claim::Unhealthy } else { Claim::Healthy })
     }
+}
+
+/// A driver says that what it asks is busy.
+pub(super) fn busy((scale_set, instance): &Key, operation: &OperationId) -> DriverWord {
+    let (scale_set, instance, operation) = (scale_set.clone(), instance.clone(), operation.clone());
+    DriverWord { scale_set, instance, operation, pace: DriverPace::Busy, text: "locked".to_owned() }
 }
 
 /// The decision of the invented plugin.

@@ -131,7 +131,8 @@ impl Host {
         self.door.view().set(&set)?;
         let query = UpgradesQuery { scale_set: set, before, limit };
         let now = ReadClock::now(&self.clock);
-        self.record(move |trail| Ok(view::past_upgrades(&query.scale_set, &trail.upgrades(&query)?, now))).await
+        self.record(move |trail| Ok(view::past_upgrades(&query.scale_set, &trail.upgrades(&query)?, now)))
+            .await
     }
 
     /// How an upgrade stands or stood.

@@ -39,7 +39,9 @@ use self::supervisor::Request;
 use super::backoff::Backoff;
 use super::kind::StartDriverError;
 use super::local::{GuardCommand, OwnThread, kept, output};
-use super::{Again, BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, DriverNote, Ensure, Observe};
+use super::{
+    Again, BoxFuture, Create, Creation, Custody, Delete, Driver, DriverError, DriverNote, Ensure, Observe,
+};
 use crate::clock::Clock;
 use phasegate_core::domain::{Address, Component, Instance, OperationId, Seen, Sight};
 

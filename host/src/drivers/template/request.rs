@@ -29,7 +29,8 @@ impl<'a> TemplateValues<'a> {
     /// The values for an effect on an instance.
     #[must_use]
     pub fn of_request(request: &'a Ensure, settings: &'a SettingsFiles) -> Self {
-        let Ensure { scale_set, instance, component, version, operation, fence, previous: _, again: _ } = request;
+        let Ensure { scale_set, instance, component, version, operation, fence, previous: _, again: _ } =
+            request;
         let wish = Wish::Apply { component, version, operation, fence: *fence, settings };
         Self { scale_set, instance, wish }
     }

@@ -97,7 +97,9 @@ pub(super) fn end_what_was_left() {
     };
     for (pid, mark) in marked() {
         if mark.split_once('-').is_some_and(|(host, _)| is_gone(host)) {
-            tracing::info!("process {pid}, the program of a source, was left by a host that is gone, and is ended");
+            tracing::info!(
+                "process {pid}, the program of a source, was left by a host that is gone, and is ended"
+            );
             _ = kill_process(pid, Signal::KILL);
         }
     }

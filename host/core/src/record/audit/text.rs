@@ -7,8 +7,8 @@ use super::{
     QuarantineState, RetryNote, Several, Stall, Stamp, StartWhy, Wait, What, Word, WordNote,
 };
 use crate::domain::{
-    Change, Component, Direction, HookKind, InstanceId, PhaseName, PluginName, ReleaseId, Runs, Timestamp,
-    Urgency, Version, WordKind,
+    Change, Component, Direction, HookKind, InstanceId, PhaseName, PluginName, ReleaseId, Runs, Urgency,
+    Version, WordKind,
 };
 use crate::rollout::Wish;
 
@@ -256,10 +256,7 @@ fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceI
         What::End { state, because: Some(why) } => write!(f, "{}: {why}", state.name()),
         What::Retry { note } => retry(f, note),
         What::Wish { wish } => f.write_str(wished(*wish)),
-        What::Waits { on, instances, count, until, says } => {
-            waits(f, *on, (instances, *count), *until)?;
-            says.as_ref().map_or(Ok(()), |says| write!(f, "; last words: {says}"))
-        }
+        What::Waits { .. } => waits(f, what),
         What::Word { note } => word(f, note),
         What::Line { state: LineState::Stopped } => write!(f, "the line was stopped for all scale sets"),
         What::Line { state: LineState::GoesOn } => write!(f, "the line goes on"),
@@ -359,12 +356,8 @@ fn plugin_asked(f: &mut fmt::Formatter<'_>, plugin: &PluginName, wish: &PluginWi
     }
 }
 
-fn waits(
-    f: &mut fmt::Formatter<'_>,
-    on: Wait,
-    (instances, count): (&[InstanceId], usize),
-    until: Option<Timestamp>,
-) -> fmt::Result {
+fn waits(f: &mut fmt::Formatter<'_>, what: &What) -> fmt::Result {
+    let What::Waits { on, instances, count, until, says } = what else { return Ok(()) };
     f.write_str(match on {
         Wait::Record => "waits for the record, which takes no writes",
         Wait::Adoption => "waits for a person to adopt the record",
@@ -398,7 +391,10 @@ fn waits(
         0 => {}
         more => write!(f, " and {more} more")?,
     }
-    until.map_or(Ok(()), |until| write!(f, ", until {until} at most"))
+    if let Some(until) = until {
+        write!(f, ", until {until} at most")?;
+    }
+    says.as_ref().map_or(Ok(()), |says| write!(f, "; last words: {says}"))
 }
 
 fn stays_deleted(f: &mut fmt::Formatter<'_>, replaced_by: Option<&InstanceId>) -> fmt::Result {

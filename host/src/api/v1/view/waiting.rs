@@ -143,7 +143,8 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Now) -> String {
         WaitsFor::FirstDecision(few) => format!("first decision of {} (Initializing)", some(few)),
         WaitsFor::FirstLook(few) => format!("a look at what {} run", some(few)),
         WaitsFor::Line(line) => {
-            let why = line.map_or_else(String::new, |line| format!(" since {}: {}", now.date_of(line.at), line.reason));
+            let why = line
+                .map_or_else(String::new, |line| format!(" since {}: {}", now.date_of(line.at), line.reason));
             format!(
                 "a person: the line is stopped for all scale sets{why}; let it go on with \
                  `phasegate line start`, or bypass it with `phasegate upgrade bypass {name} --reason TEXT`"

@@ -217,9 +217,10 @@ fn who_was_ill_before_a_release_came_is_left_out_and_stops_nobody() {
     }
     world.publish("contoso/agent", "1.1").unwrap();
     world.until(|world| world.is("Completed"));
-    let runs = world.set("canary-a").members().filter(|one| {
-        one.runs_of(&extension("agent")).version().map(Version::as_str) == Some("1.1")
-    });
+    let runs = world
+        .set("canary-a")
+        .members()
+        .filter(|one| one.runs_of(&extension("agent")).version().map(Version::as_str) == Some("1.1"));
     assert!(runs.count() > 0 && world.at("1.1").len() == 7, "all but one instance have it");
     let ill = world.set("canary-a").instance(&id).unwrap();
     assert_eq!(ill.runs_of(&extension("agent")).version().map(Version::as_str), Some("1.0"));

@@ -169,7 +169,9 @@ fn what_is_only_published_waits_for_a_person_whatever_happens() {
     let mut world = World::new();
     let (agent, number) = (subject("contoso/agent"), version("1.1"));
     let begins = Begins::WhenStarted;
-    world.ask(ReleaseCommand::Publish { subject: agent.clone(), version: number, digest: None, begins }).unwrap();
+    world
+        .ask(ReleaseCommand::Publish { subject: agent.clone(), version: number, digest: None, begins })
+        .unwrap();
     let set = ScaleSetName::parse("canary-a").unwrap();
     let mut world = world.restart();
     world.ask(ReleaseCommand::Enrol(set.clone(), agent.clone(), Enrol::Out)).unwrap();
