@@ -114,6 +114,19 @@ impl Decision {
         self.reason(code, detail)
     }
 
+    /// Says how far an instance that defers has come: a number that moves while it comes nearer, such as what it has
+    /// left to do. The host says so when it does not move for long.
+    #[must_use]
+    pub fn progress(self, left: i64) -> Self {
+        self.attribute("defer-progress", left.to_string())
+    }
+
+    /// Says by when an instance that defers expects to be ready, as RFC 3339 has a date.
+    #[must_use]
+    pub fn until(self, date: impl Into<String>) -> Self {
+        self.attribute("defer-until", date)
+    }
+
     /// Keeps bytes for the next observation of this instance; the only state to rely on.
     #[must_use]
     pub fn remember(mut self, memory: impl Into<Vec<u8>>) -> Self {

@@ -84,6 +84,7 @@ fn scale_set(instances: usize) -> SetConfig {
         failure: FailureRules::default(),
         checkpoints: Checkpoints::default(),
         decisions: Decisions::Snapshot,
+        urgency: Default::default(),
         defer_max: Duration::from_secs(600),
         bake: None,
         hooks: phasegate_core::domain::HookKinds::default(),
@@ -213,7 +214,7 @@ impl Site {
     }
 
     fn start(&mut self) {
-        let wanted = Wanted { to: Some(version("v2")), extensions: Vec::new() };
+        let wanted = Wanted { to: Some(version("v2")), ..Wanted::default() };
         let options = StartOptions { wanted, ..StartOptions::default() };
         self.turn(vec![Event::Request(Request {
             id: RequestId(1),

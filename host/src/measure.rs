@@ -103,6 +103,7 @@ pub fn failure(failure: &PluginFailure) -> &'static str {
         PluginFailure::OutOfMemory { .. } => "outOfMemory",
         PluginFailure::Trapped(_) => "trapped",
         PluginFailure::BadOutput(_) => "badOutput",
+        PluginFailure::Resting => "resting",
         PluginFailure::Overloaded => "overloaded",
     }
 }

@@ -129,6 +129,7 @@ pub(crate) fn warning_code(finding: &Finding) -> wire::WarningCode {
     match finding {
         Finding::Quarantined { .. } => wire::WarningCode::Quarantined,
         Finding::RoundTrip { .. } => wire::WarningCode::RoundTrip,
+        Finding::NeverProceeds { .. } => wire::WarningCode::NeverProceeds,
         Finding::AllProtected { .. } => wire::WarningCode::AllProtected,
         Finding::Unsatisfiable { .. } => wire::WarningCode::Unsatisfiable,
         Finding::BatchesShrink { .. } => wire::WarningCode::BatchesShrink,
@@ -208,6 +209,7 @@ pub(crate) fn log_kind(what: &What) -> wire::LogKind {
         What::Plan { .. } => wire::LogKind::Plan,
         What::Decision { .. } | What::MindChanged { .. } => wire::LogKind::Decision,
         What::Admitted(_) => wire::LogKind::Admitted,
+        What::Stalls(_) => wire::LogKind::Stalled,
         What::Hold { .. } | What::Leaves { .. } => wire::LogKind::Hold,
         What::Apply { .. } | What::ApplyBeside { .. } => wire::LogKind::Apply,
         What::Applied { .. } | What::AppliedBeside { .. } => wire::LogKind::Applied,

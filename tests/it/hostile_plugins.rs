@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
+use crate::http::request;
 use crate::support::{Site, contracts, fleet, guests, wait_for};
 
 pub(crate) fn server() -> u16 {
@@ -84,6 +85,65 @@ model = {{ version = "v1" }}
     let held = site.json(&["upgrade", "plan", "trap-evaluate", "--to", "v2"]);
     assert_eq!(held["batches"].as_array().unwrap().len(), 0);
     assert_eq!(held["holds"].as_array().unwrap().len(), 2);
+    host.stop();
+}
+
+#[test]
+fn twenty_that_loop_rest_and_the_good_one_is_asked_on() {
+    let site = Site::new();
+    let api = fleet::free_ports(1)[0];
+    let mut toml = format!("[server]\nlisten = \"127.0.0.1:{api}\"\n");
+    for name in ["good", "loop-evaluate"] {
+        site.write(&format!("{name}.wasm"), guests::component(name).unwrap());
+    }
+    let loops: Vec<String> = (0..20).map(|number| format!("loop-{number}")).collect();
+    let all =
+        || std::iter::once(("good", "good")).chain(loops.iter().map(|name| (name.as_str(), "loop-evaluate")));
+    for (name, file) in all() {
+        toml.push_str(&format!(
+            "[[plugins]]\nname = \"{name}\"\ncomponent = \"{file}.wasm\"\nlimits = {{ timeoutMs = 100 }}\n"
+        ));
+    }
+    for (name, _) in all() {
+        toml.push_str(&format!(
+            "[[scaleSets]]\nname = \"{name}\"\nplugin = \"{name}\"\nhealth = {{ intervalInSeconds = 0.2, gracePeriod = 1 }}\n\
+             driver = {{ kind = \"process\", command = [\"sleep\", \"1000\"], stopTimeoutInSeconds = 1 }}\n\
+             model = {{ version = \"v1\" }}\n[[scaleSets.instances]]\nid = \"0\"\naddress = \"127.0.0.1:{}\"\n",
+            server()
+        ));
+    }
+    site.write("phasegate.toml", toml);
+    let host = site.host();
+    let counts = |name: &str| {
+        let list = site.json(&["plugin", "list"]);
+        let plugin =
+            list["plugins"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap().clone();
+        plugin["counts"].clone()
+    };
+    wait_for("all loops rest", || {
+        let metrics = request(api, "GET /metrics", "");
+        let rests = |name: &String| {
+            let line = format!("phasegate_plugin_failures_total{{plugin=\"{name}\",reason=\"resting\"}} ");
+            metrics.lines().any(|seen| seen.strip_prefix(&line).is_some_and(|count| count != "0"))
+        };
+        loops.iter().all(rests).then_some(())
+    });
+    let before = counts("good");
+    let judged = |counts: &serde_json::Value| {
+        counts["evaluated"].as_u64().unwrap() + counts["unchanged"].as_u64().unwrap()
+    };
+    let after = wait_for("fifty more rounds of the good one", || {
+        let now = counts("good");
+        (judged(&now) >= judged(&before) + 50).then_some(now)
+    });
+    println!("beside twenty loops the good one was judged {} times", judged(&after));
+    assert_eq!(after["failed"], 0, "none of its rounds was lost: {after}");
+    let log = site.json(&["upgrade", "log", "good"]);
+    assert!(!log.to_string().contains("Unknown"), "{log}");
+    let good = &site.json(&["fleet"])["scaleSets"][0]["instances"][0];
+    assert_eq!(good["health"], "Healthy", "{good}");
+    let looping = site.run(&["instance", "show", "loop-7", "0"]).stdout;
+    assert!(looping.contains("rests between") || looping.contains("ran longer"), "{looping}");
     host.stop();
 }
 

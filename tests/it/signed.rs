@@ -14,10 +14,10 @@ use crate::support::registry::{Registry, Reply, Speaks, digest};
 use crate::support::{Site, repository};
 
 /// Somebody who signs.
-struct Signer(EcdsaKeyPair);
+pub(crate) struct Signer(EcdsaKeyPair);
 
 impl Signer {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new()).unwrap();
         Self(EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &SystemRandom::new()).unwrap())
@@ -29,19 +29,19 @@ impl Signer {
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", BASE64.encode(&key))
     }
 
-    fn sign(&self, bytes: &[u8]) -> String {
+    pub(crate) fn sign(&self, bytes: &[u8]) -> String {
         BASE64.encode(self.0.sign(&SystemRandom::new(), bytes).unwrap().as_ref())
     }
 }
 
-const RULE: &str = "signature = { publicKeyFiles = [\"one.pub\", \"two.pub\"], threshold = 1 }";
+pub(crate) const RULE: &str = "signature = { publicKeyFiles = [\"one.pub\", \"two.pub\"], threshold = 1 }";
 
-fn write_keys(site: &Site, one: &Signer, two: &Signer) {
+pub(crate) fn write_keys(site: &Site, one: &Signer, two: &Signer) {
     site.write("one.pub", one.public());
     site.write("two.pub", two.public());
 }
 
-fn write_signed(site: &Site, name: &str, bytes: &[u8], signatures: &[String]) {
+pub(crate) fn write_signed(site: &Site, name: &str, bytes: &[u8], signatures: &[String]) {
     site.write(name, bytes);
     site.write(&format!("{name}.sig"), signatures.join("\n"));
 }
@@ -155,7 +155,7 @@ fn a_registry_and_a_web_server_bring_signatures_along() {
     assert_eq!(generation(&site), 2);
 }
 
-const WRONG: &str = r#"[{"name":"never so","observation":{"instance":{"id":"0","scaleSet":"s"},"answers":[{"source":
+pub(crate) const WRONG: &str = r#"[{"name":"never so","observation":{"instance":{"id":"0","scaleSet":"s"},"answers":[{"source":
     "health","response":{"status":200}}]},"expect":{"failure":{"kind":"internal"}}}]"#;
 
 fn carrying(folder: &Path) -> Vec<u8> {
@@ -195,4 +195,34 @@ fn cases_travel_in_the_component_and_must_pass_wherever_it_comes_from() {
     let finished = swap(&site, &registry.oci("policies/db:good"));
     assert_eq!(finished.code, 0, "{finished:?}");
     assert_eq!(generation(&site), 2);
+}
+
+#[test]
+fn what_was_kept_counts_only_while_its_signature_does() {
+    let (one, two) = (Signer::new(), Signer::new());
+    let (site, _answers) = site("db.wasm", RULE);
+    write_keys(&site, &one, &two);
+    write_signed(&site, "db.wasm", &azure_health(), &[one.sign(&azure_health())]);
+    let host = site.host();
+    site.wait_until_healthy();
+    write_signed(&site, "next.wasm", &variant(1), &[two.sign(&variant(1))]);
+    assert_eq!(swap(&site, "next.wasm").code, 0);
+    assert_eq!(generation(&site), 2);
+    host.stop();
+
+    let host = site.host();
+    site.wait_until_healthy();
+    assert_eq!(generation(&site), 2, "it is signed as it was, by what was kept with it");
+    let next = digest(&variant(1));
+    assert_eq!(db(&site)["digest"], json!(next), "{}", db(&site));
+    host.stop();
+
+    // The key that has signed what ran is taken away: what the file names is signed by the other one.
+    site.write("two.pub", one.public());
+    let host = site.host();
+    site.wait_until_healthy();
+    assert_eq!(db(&site)["digest"], json!(digest(&azure_health())), "{}", db(&site));
+    let back = site.run(&["plugin", "rollback", "db", "--to", "2"]);
+    assert!(back.code == 1 && back.stderr.contains("is signed by 0 of the keys"), "{back:?}");
+    host.stop();
 }

@@ -30,8 +30,10 @@ pub enum Speaks {
 /// One request as it came.
 #[derive(Debug, Clone)]
 pub struct Asked {
+    pub method: String,
     pub path: String,
     pub authorization: Option<String>,
+    pub body: Vec<u8>,
 }
 
 /// What is sent.
@@ -200,13 +202,22 @@ fn serve(stream: &mut (impl Read + Write), base: &str, state: &Mutex<State>) -> 
         request.push(byte[0]);
     }
     let request = String::from_utf8(request).unwrap();
-    let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
-    let authorization = request.lines().find_map(|line| line.strip_prefix("Authorization: "));
-    let asked = Asked { path, authorization: authorization.map(str::to_owned) };
+    let mut words = request.split(' ').map(str::to_owned);
+    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let header = |name: &str| request.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+    let authorization = header("Authorization: ");
+    let length = header("Content-Length: ").and_then(|length| length.parse().ok());
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body)?;
+    let asked = Asked { method, path, authorization, body };
     let reply = {
         let mut state = state.lock().unwrap();
         state.asked.push(asked.clone());
-        reply(&asked, base, &state)
+        let answer = reply(&asked, base, &state);
+        match (asked.method.as_str(), &answer) {
+            ("GET", _) | (_, Reply::Whole(401, ..)) => answer,
+            (_, _) => taken(&asked, &mut state),
+        }
     };
     while asked.path.contains("/blobs/") && state.lock().unwrap().held {
         std::thread::sleep(Duration::from_millis(10));
@@ -228,7 +239,7 @@ fn serve(stream: &mut (impl Read + Write), base: &str, state: &Mutex<State>) -> 
 }
 
 fn reply(asked: &Asked, base: &str, state: &State) -> Reply {
-    let Asked { path, authorization } = asked;
+    let Asked { path, authorization, .. } = asked;
     let plain = path.split('?').next().unwrap_or_default();
     if let Some(login) = &state.login {
         let told = authorization.as_deref().unwrap_or_default();
@@ -247,4 +258,35 @@ fn reply(asked: &Asked, base: &str, state: &State) -> Reply {
         }
     }
     state.files.get(plain).cloned().unwrap_or(Reply::Whole(404, String::new(), Vec::new()))
+}
+
+/// What a registry makes of what is sent to it.
+fn taken(asked: &Asked, state: &mut State) -> Reply {
+    let (path, query) = asked.path.split_once('?').unwrap_or((&asked.path, ""));
+    let Some((base, what)) = path.split_once("/blobs/uploads/").or_else(|| path.rsplit_once("/manifests/"))
+    else {
+        return Reply::Whole(404, String::new(), Vec::new());
+    };
+    match asked.method.as_str() {
+        "POST" => Reply::Whole(202, format!("Location: {base}/blobs/uploads/7?state=a%2Bb\r\n"), Vec::new()),
+        "PUT" if path.contains("/blobs/uploads/") => {
+            let seen = digest(&asked.body);
+            if !query.starts_with("state=a%2Bb&") || !query.replace("%3A", ":").contains(&seen) {
+                return Reply::Whole(400, String::new(), Vec::new());
+            }
+            state.files.insert(format!("{base}/blobs/{seen}"), Reply::ok(asked.body.clone()));
+            Reply::Whole(201, String::new(), Vec::new())
+        }
+        "PUT" => {
+            let name = digest(&asked.body);
+            let kind = "Content-Type: application/vnd.oci.image.manifest.v1+json";
+            let head = format!("{kind}\r\nDocker-Content-Digest: {name}\r\n");
+            for version in [what, &name] {
+                let reply = Reply::Whole(200, head.clone(), asked.body.clone());
+                state.files.insert(format!("{base}/manifests/{version}"), reply);
+            }
+            Reply::Whole(201, String::new(), Vec::new())
+        }
+        _ => Reply::Whole(405, String::new(), Vec::new()),
+    }
 }

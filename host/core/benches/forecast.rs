@@ -57,6 +57,7 @@ fn setup(instances: usize) -> Setup {
             failure: FailureRules::default(),
             checkpoints: Checkpoints::default(),
             decisions: Decisions::Snapshot,
+            urgency: Default::default(),
             defer_max: Duration::from_secs(600),
             bake: None,
             hooks: phasegate_core::domain::HookKinds::default(),

@@ -89,6 +89,8 @@ pub(super) struct Standing {
     pub(super) upgrade: bool,
     pub(super) waiting: Option<wire::WaitingCode>,
     pub(super) quarantined: usize,
+    /// Instances that it waits for and that come no nearer.
+    pub(super) stalled: usize,
     /// Instances that the latest upgrade leaves out, by the code of the reason.
     pub(super) held: BTreeMap<&'static str, usize>,
     /// When something of the latest upgrade was recorded last that brought it on.
@@ -185,6 +187,7 @@ impl Host {
                 upgrade: set.upgrade.is_some(),
                 waiting: report::waiting(fleet, set, now).map(|waiting| words::waiting_code(&waiting)),
                 quarantined: set.quarantined.len(),
+                stalled: set.stalled().count(),
             };
             Ok(fleet.sets().map(of).collect())
         };

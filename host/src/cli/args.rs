@@ -27,7 +27,9 @@ pub use token::{TokenArgs, TokenVerb};
 
 use crate::demo::database::DatabaseArgs;
 
-pub use plugin::{AskArgs, PluginArgs, PluginOf, PluginVerb, ReplayArgs, StrategyArg, SwapArgs};
+pub use plugin::{
+    AskArgs, MutantArgs, PluginArgs, PluginOf, PluginVerb, PushArgs, ReplayArgs, StrategyArg, SwapArgs,
+};
 pub use upgrade::{
     BypassArgs, CancelArgs, ExplainArgs, ListArgs, LogArgs, LogOfArgs, RollbackArgs, StartArgs, StatusArgs,
     StatusOf, UpgradeArgs, UpgradeOf, UpgradeTo, UpgradeVerb, WishArgs,

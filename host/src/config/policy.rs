@@ -449,6 +449,7 @@ impl Policy {
             hooks: phasegate_core::domain::HookKinds::default(),
             round_trip: false,
             timeouts: Timeouts::default(),
+            urgency: Default::default(),
             defer_max: Duration::ZERO,
             prepare_max: Duration::ZERO,
         };

@@ -49,7 +49,8 @@ pub(super) const RECORDING: Section<Recording> = Section {
         .bounds("JSON pointers, `*` for any name or index")
         .doc(
             "values in JSON bodies that are not written down; a body that is no JSON is then left out as a \
-             whole. With such a record nothing can be proved, and `replay` says so. What a plugin itself \
+             whole. Something of the same type stands there, and `replay` judges such a record twice, with another thing the \
+             second time: what comes out the same counts, of the rest nothing can be proved. What a plugin itself \
              puts into its reason, memory or attributes is written down",
         )
         .restart(),

@@ -18,5 +18,6 @@ pub(crate) mod tests;
 
 pub use fetch::{Fetch, FetchError, Fetched};
 pub use worker::{
-    Counts, Known, OnDecided, OnTrouble, PluginTrouble, PluginWorker, QUEUE_MAX, Repeats, Watchers,
+    Counts, Known, OnDecided, OnTrouble, PluginTrouble, PluginWorker, QUEUE_MAX, Repeats,
+    STACK_BYTES as WORKER_STACK_BYTES, Watchers,
 };

@@ -6,6 +6,7 @@
 
 mod batch;
 mod circuit;
+mod pace;
 mod repeat;
 mod run;
 
@@ -32,7 +33,10 @@ use run::Worker;
 pub const QUEUE_MAX: usize = 16_384;
 
 /// Stack of a worker; the guest has its own limit of 512 KiB within it.
-const STACK_BYTES: usize = 4 << 20;
+pub const STACK_BYTES: usize = 4 << 20;
+
+/// How much a worker gives way to the rest of the host.
+const NICE: i32 = 5;
 
 /// Receives decisions and what they rest on, those of one batch at a time, on the worker's thread.
 /// Must not block for long.
@@ -144,14 +148,18 @@ impl PluginWorker {
             shared: Arc::clone(&shared),
             repeats: Repeats::new(),
             circuit: Circuit::new(),
+            pace: pace::Pace::default(),
             latest_failure: String::new(),
             dropped_seen: 0,
             outdated: Vec::new(),
         };
-        let thread = thread::Builder::new()
-            .name(format!("plugin-{name}"))
-            .stack_size(STACK_BYTES)
-            .spawn(move || worker.run())?;
+        let thread = thread::Builder::new().name(format!("plugin-{name}")).stack_size(STACK_BYTES).spawn(
+            move || {
+                // Of its threads only: probes, the loop and the API come first. One that stays as important works, too.
+                let _ = rustix::process::nice(NICE);
+                worker.run();
+            },
+        )?;
         Ok(Self { name, jobs, shared, thread: Some(thread) })
     }
 

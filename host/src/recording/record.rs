@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Serialize};
 
 use super::Judgement;
-use super::redact::{self, Pointer};
+use super::redact::{self, Pointer, Redacted};
 use phasegate_core::domain::{
     Answer, Cost, Decision, Digest, Generation, InstanceFacts, Observation, PluginFailure, PluginName,
     ProbeFailure, Response, Timestamp, Verdict,
@@ -36,6 +36,9 @@ pub struct Record {
     pub cost: Cost,
     /// Something was taken out of a body, so that nothing can be proved with this record.
     pub redacted: bool,
+    /// Where, where something of the same type stands there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    stand_ins: Vec<StandIns>,
     instance: InstanceFacts,
     answers: Vec<RecordedAnswer>,
     memory: Option<Bytes>,
@@ -63,6 +66,15 @@ impl RecordedOutcome {
             Err(failure) => Self::Failure(failure.clone()),
         }
     }
+}
+
+/// Places of one body in which something else stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct StandIns {
+    /// Which answer, from 0.
+    answer: usize,
+    /// JSON pointers; empty where the whole body is another one.
+    places: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,20 +137,25 @@ impl Record {
     pub(super) fn new(judged: &Judgement<'_>, redact: &[Pointer]) -> Self {
         let Judgement { stamp, settings, limits, evaluation, observation, result } = judged;
         let Observation { instance, answers, memory, attributes } = observation;
-        let mut redacted = false;
-        let answer = |answer: &Answer| RecordedAnswer {
+        let mut stand_ins = Vec::new();
+        let answer = |(at, answer): (usize, &Answer)| RecordedAnswer {
             source: answer.source.clone(),
             outcome: match &answer.outcome {
                 Err(failure) => RecordedProbe::Failure(failure.clone()),
                 Ok(Response { status, headers, body }) => {
-                    let cleaned = redact::body(body, redact);
-                    redacted |= cleaned.is_some();
-                    let body = Bytes::of(cleaned.unwrap_or_else(|| body.clone()));
+                    let body = match redact::body(body, redact) {
+                        None => body.clone(),
+                        Some(Redacted { body, places }) => {
+                            stand_ins.push(StandIns { answer: at, places });
+                            body
+                        }
+                    };
+                    let body = Bytes::of(body);
                     RecordedProbe::Response { status: *status, headers: headers.clone(), body }
                 }
             },
         };
-        let answers = answers.iter().map(answer).collect();
+        let answers = answers.iter().enumerate().map(answer).collect();
         Self {
             at: evaluation.at,
             plugin: stamp.name.clone(),
@@ -148,13 +165,27 @@ impl Record {
             memory_mib: limits.memory_mib,
             fuel_max: limits.fuel,
             cost: evaluation.cost,
-            redacted,
+            redacted: !stand_ins.is_empty(),
+            stand_ins,
             instance: (**instance).clone(),
             answers,
             memory: memory.clone().map(Bytes::of),
             attributes: attributes.clone(),
             outcome: RecordedOutcome::of(result),
         }
+    }
+
+    /// The same with others in the places of what was taken out; none where that is not known, or a whole body was.
+    #[must_use]
+    pub fn with_other_stand_ins(&self) -> Option<Self> {
+        let mut other = self.clone();
+        for StandIns { answer, places } in self.stand_ins.iter() {
+            let RecordedProbe::Response { body, .. } = &mut other.answers.get_mut(*answer)?.outcome else {
+                return None;
+            };
+            *body = Bytes::of(redact::with_others(&body.bytes(), places).filter(|_| !places.is_empty())?);
+        }
+        (!self.stand_ins.is_empty()).then_some(other)
     }
 
     /// The instance.

@@ -1,9 +1,12 @@
 //! Takes the values at JSON pointers out of bodies, before they are written down.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-/// What stands in their place.
+/// What stands in the place of a text.
 const REDACTED: &str = "[redacted]";
+
+/// What stands there when it is asked whether that matters.
+const OTHER: &str = "[left out]";
 
 /// A JSON pointer (RFC 6901) in which `*` stands for any one name or index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,38 +34,91 @@ impl Pointer {
     }
 }
 
-/// The body without what the pointers name; none when there is nothing to take out. A body that is
-/// no JSON is left out as a whole as soon as there are pointers: nobody knows what is in it.
-pub(super) fn body(body: &[u8], pointers: &[Pointer]) -> Option<Vec<u8>> {
+/// A body without what was taken out.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Redacted {
+    pub(super) body: Vec<u8>,
+    /// Where something was taken out, as JSON pointers; empty where the whole body was.
+    pub(super) places: Vec<String>,
+}
+
+/// The body without what the pointers name; none when there is nothing to take out. In its place stands something of
+/// the same type, always the same. A body that is no JSON is left out as a whole as soon as there are pointers: nobody
+/// knows what is in it.
+pub(super) fn body(body: &[u8], pointers: &[Pointer]) -> Option<Redacted> {
     if pointers.is_empty() || body.is_empty() {
         return None;
     }
     let Ok(mut value) = serde_json::from_slice::<Value>(body) else {
-        return Some(REDACTED.as_bytes().to_vec());
+        return Some(Redacted { body: REDACTED.as_bytes().to_vec(), places: Vec::new() });
     };
-    let mut taken = 0_usize;
+    let mut places = Vec::new();
     for Pointer(parts) in pointers {
-        taken = taken.saturating_add(take(&mut value, parts));
+        take(&mut value, parts, String::new(), &mut places);
     }
-    (taken > 0).then(|| value.to_string().into_bytes())
+    (!places.is_empty()).then(|| Redacted { body: value.to_string().into_bytes(), places })
 }
 
-/// Replaces what a pointer names; gives how many values that were.
-fn take(value: &mut Value, parts: &[String]) -> usize {
+/// The same body with other stand-ins; none where the places are not in it.
+pub(super) fn with_others(body: &[u8], places: &[String]) -> Option<Vec<u8>> {
+    let mut value: Value = serde_json::from_slice(body).ok()?;
+    for place in places {
+        let here = value.pointer_mut(place)?;
+        *here = other(here);
+    }
+    Some(value.to_string().into_bytes())
+}
+
+/// What stands in the place of a value.
+fn stand_in(value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        Value::Bool(_) => false.into(),
+        Value::Number(number) if number.is_f64() => 0.5.into(),
+        Value::Number(_) => 1.into(),
+        Value::String(_) => REDACTED.into(),
+        Value::Array(_) => Value::Array(Vec::new()),
+        Value::Object(_) => Value::Object(Map::new()),
+    }
+}
+
+/// Another one of the same type, as unlike as can be.
+fn other(value: &Value) -> Value {
+    match value {
+        Value::Null => Value::Null,
+        Value::Bool(seen) => (!seen).into(),
+        Value::Number(number) if number.is_f64() => 1e9.into(),
+        Value::Number(_) => 1_000_000_007.into(),
+        Value::String(_) => OTHER.into(),
+        Value::Array(_) => Value::Array(vec![OTHER.into()]),
+        Value::Object(_) => Value::Object(Map::from_iter([(OTHER.to_owned(), OTHER.into())])),
+    }
+}
+
+/// Replaces what a pointer names, and notes the places.
+fn take(value: &mut Value, parts: &[String], place: String, places: &mut Vec<String>) {
     let Some((part, rest)) = parts.split_first() else {
-        *value = Value::String(REDACTED.to_owned());
-        return 1;
+        *value = stand_in(value);
+        if !places.contains(&place) {
+            places.push(place);
+        }
+        return;
     };
     let all = part == "*";
+    let below = |name: &str| format!("{place}/{}", name.replace('~', "~0").replace('/', "~1"));
     match value {
-        Value::Object(object) if all => object.values_mut().map(|value| take(value, rest)).sum(),
-        Value::Array(array) if all => array.iter_mut().map(|value| take(value, rest)).sum(),
-        Value::Object(object) => object.get_mut(part).map_or(0, |value| take(value, rest)),
+        Value::Object(object) => {
+            for (name, value) in object.iter_mut().filter(|(name, _)| all || *name == part) {
+                take(value, rest, below(name), places);
+            }
+        }
         Value::Array(array) => {
             let index = part.parse::<usize>().ok();
-            index.and_then(|index| array.get_mut(index)).map_or(0, |value| take(value, rest))
+            for (at, value) in array.iter_mut().enumerate().filter(|(at, _)| all || index == Some(*at)) {
+                take(value, rest, below(&at.to_string()), places);
+            }
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -72,7 +128,7 @@ mod tests {
 
     fn redacted(body: &str, pointers: &[&str]) -> Option<String> {
         let pointers: Vec<Pointer> = pointers.iter().map(|text| Pointer::parse(text).unwrap()).collect();
-        super::body(body.as_bytes(), &pointers).map(|bytes| String::from_utf8(bytes).unwrap())
+        super::body(body.as_bytes(), &pointers).map(|cleaned| String::from_utf8(cleaned.body).unwrap())
     }
 
     #[test]
@@ -80,14 +136,14 @@ mod tests {
         for (body, pointers, expected) in [
             (r#"{"a":1}"#, &[][..], None),
             (r#"{"a":1}"#, &["/b", "/a/x"], None),
-            (r#"{"b":1,"a":{"x":[1]}}"#, &["/a"], Some(r#"{"b":1,"a":"[redacted]"}"#)),
+            (r#"{"b":1,"a":{"x":[1]}}"#, &["/a"], Some(r#"{"b":1,"a":{}}"#)),
             (
                 r#"{"users":[{"email":"e"},{"email":2},3]}"#,
                 &["/users/*/email"],
-                Some(r#"{"users":[{"email":"[redacted]"},{"email":"[redacted]"},3]}"#),
+                Some(r#"{"users":[{"email":"[redacted]"},{"email":1},3]}"#),
             ),
-            (r#"[{"a":1},{"a":1}]"#, &["/1/a"], Some(r#"[{"a":1},{"a":"[redacted]"}]"#)),
-            (r#"{"a/b":{"*":1}}"#, &["/a~1b/*"], Some(r#"{"a/b":{"*":"[redacted]"}}"#)),
+            (r#"[{"a":7},{"a":7}]"#, &["/1/a"], Some(r#"[{"a":7},{"a":1}]"#)),
+            (r#"{"a/b":{"*":9}}"#, &["/a~1b/*"], Some(r#"{"a/b":{"*":1}}"#)),
             ("password=1", &["/a"], Some("[redacted]")),
             ("", &["/a"], None),
         ] {
@@ -96,5 +152,24 @@ mod tests {
         for text in ["password", "/x/~2", "/x~", "/~1~"] {
             assert_eq!(Pointer::parse(text), Err(InvalidPointerError), "{text}");
         }
+    }
+
+    #[test]
+    fn stand_ins_are_of_the_same_type_and_others_are_unlike_them() {
+        let body = br#"{"a":[1,2.5,true,null,"x",[3],{"y":4}],"b~/c":{"d":"e"}}"#;
+        let pointers = ["/a/*", "/b~0~1c/d", "/a/0"].map(|text| Pointer::parse(text).unwrap());
+        let cleaned = super::body(body, &pointers).unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        assert_eq!(
+            text(&cleaned.body),
+            r#"{"a":[1,0.5,false,null,"[redacted]",[],{}],"b~/c":{"d":"[redacted]"}}"#
+        );
+        assert_eq!(cleaned.places.len(), 8, "each place once: {:?}", cleaned.places);
+        let others = with_others(&cleaned.body, &cleaned.places).unwrap();
+        assert_eq!(
+            text(&others),
+            r#"{"a":[1000000007,1000000000.0,true,null,"[left out]",["[left out]"],{"[left out]":"[left out]"}],"b~/c":{"d":"[left out]"}}"#
+        );
+        assert_eq!(with_others(b"{}", &["/a".to_owned()]), None);
     }
 }

@@ -288,6 +288,14 @@ fn a_redacted_record_says_so() {
     recorder.flush();
     let records = read(folder.path()).unwrap().records;
     assert_eq!((records[0].redacted, records[1].redacted), (true, false));
+    let other = records[0].with_other_stand_ins().unwrap();
+    let body = |record: &Record| match &record.observation().answers[0].outcome {
+        Ok(response) => String::from_utf8(response.body.clone()).unwrap(),
+        Err(failure) => panic!("{failure}"),
+    };
+    assert_eq!(body(&records[0]), r#"{"password":"[redacted]"}"#);
+    assert_eq!(body(&other), r#"{"password":"[left out]"}"#);
+    assert_eq!(records[1].with_other_stand_ins(), None, "nothing was taken out");
     let (_, path) = segments::files(folder.path()).unwrap().pop().unwrap();
     assert!(!fs::read_to_string(path).unwrap().contains("hunter2"));
 }

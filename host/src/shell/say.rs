@@ -85,6 +85,7 @@ pub(super) fn recorded(said: &Said, write: &Write) {
         | What::Remove { .. }
         | What::Seen { .. }
         | What::Quarantine { .. }
+        | What::Stalls(_)
         | What::Line { .. }
         | What::Record { .. } => {
             tracing::warn!(%scale_set, upgrade, instance, "{code}: {entry}");

@@ -27,6 +27,7 @@ mod file;
 mod inspect;
 mod limits;
 mod load;
+pub mod mutants;
 mod output;
 mod recent;
 mod shape;

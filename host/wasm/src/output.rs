@@ -3,7 +3,7 @@
 //! Text for people is cut and cleaned. What a machine acts on is refused when it breaks the
 //! contract, never repaired.
 
-use phasegate_core::domain::{Phase, PluginFailure, Reason};
+use phasegate_core::domain::{DEFER_PROGRESS, DEFER_UNTIL, Phase, PluginFailure, Reason, Timestamp};
 
 use super::text;
 
@@ -13,6 +13,7 @@ const MEMORY_BYTES_MAX: usize = 4096;
 const ATTRIBUTES_MAX: usize = 16;
 const ATTRIBUTE_NAME_BYTES_MAX: usize = 64;
 const ATTRIBUTE_VALUE_BYTES_MAX: usize = 16 << 10;
+const SHOWN_BYTES_MAX: usize = 64;
 
 pub(super) fn phase(number: Option<u32>) -> Result<Option<Phase>, PluginFailure> {
     let Some(number) = number else { return Ok(None) };
@@ -54,7 +55,23 @@ pub(super) fn attributes(entries: Vec<(String, String)>) -> Result<Vec<(String, 
             return Err(PluginFailure::BadOutput(said));
         }
     }
+    entries.iter().try_for_each(|(name, value)| known(name, value))?;
     Ok(entries)
+}
+
+/// A name that the host heeds has a value of its form.
+fn known(name: &str, value: &str) -> Result<(), PluginFailure> {
+    let (good, wanted) = match name {
+        DEFER_PROGRESS => (value.parse::<i64>().is_ok(), "an integer of 64 bits"),
+        DEFER_UNTIL => (Timestamp::parse(value).is_some(), "a date as RFC 3339 has it"),
+        _ => return Ok(()),
+    };
+    if good {
+        return Ok(());
+    }
+    let said =
+        format!("attribute `{name}` is {:?}, and not {wanted}", text::one_line(value, SHOWN_BYTES_MAX));
+    Err(PluginFailure::BadOutput(said))
 }
 
 pub(super) fn refused(kind: &str, detail: &str) -> PluginFailure {
@@ -98,6 +115,28 @@ mod tests {
             format!("{prefix}attribute `n` of 16385 bytes (limit 16384)")
         );
         assert_eq!(said(count(3, 2).unwrap_err()), format!("{prefix}3 results for 2 observations"));
+    }
+
+    #[test]
+    fn what_a_deferral_says_is_a_number_and_a_date() {
+        let of = |name: &str, value: &str| attributes(vec![(name.to_owned(), value.to_owned())]);
+        for (name, value, is_good) in [
+            ("defer-progress", "12", true),
+            ("defer-progress", "-3", true),
+            ("defer-progress", "12.5", false),
+            ("defer-progress", "", false),
+            ("defer-until", "2026-01-05T09:00:00Z", true),
+            ("defer-until", "2026-01-05T10:00:00+01:00", true),
+            ("defer-until", "tonight", false),
+            ("defer-reason", "whatever", true),
+        ] {
+            assert_eq!(of(name, value).is_ok(), is_good, "{name} = {value}");
+        }
+        let said = of("defer-until", "tonight").unwrap_err().to_string();
+        assert!(
+            said.ends_with("attribute `defer-until` is \"tonight\", and not a date as RFC 3339 has it"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -115,7 +115,7 @@ pub fn run(plugin: &CompiledPlugin, cases: &[Case], limits: Limits) -> Result<Tr
     Ok(trial)
 }
 
-fn ask_alone(plugin: &CompiledPlugin, case: &Case, limits: Limits) -> Got {
+pub(super) fn ask_alone(plugin: &CompiledPlugin, case: &Case, limits: Limits) -> Got {
     match plugin.configure(&case.settings, limits, Isolation::PerBatch) {
         Err(LoadPluginError::SettingsRefused(said)) => Got::Refused(said),
         Err(error) => Got::Broken(error.to_string()),

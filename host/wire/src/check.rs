@@ -17,6 +17,31 @@ pub struct Check {
     pub warnings: Vec<CheckWarning>,
     /// What the policies amount to; empty while the file itself is wrong.
     pub scale_sets: Vec<CheckScaleSet>,
+    /// What all plugins together may take of the machine; left out while the file itself is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<CheckReserved>,
+}
+
+/// What all plugins together may take of the machine, by their limits, in MiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CheckReserved {
+    /// Memories and tables of those that decide.
+    #[serde(rename = "memoryMiB")]
+    pub memory_mib: u64,
+    /// Stacks of their threads.
+    #[serde(rename = "stackMiB")]
+    pub stack_mib: u64,
+    /// The same again, while others judge beside them.
+    #[serde(rename = "besideMiB")]
+    pub beside_mib: u64,
+    /// A compiler; there is one at a time.
+    #[serde(rename = "compilerMiB")]
+    pub compiler_mib: u64,
+    /// What the machine, or the container, has; null where the system does not say.
+    #[serde(rename = "machineMiB")]
+    pub machine_mib: Option<u64>,
 }
 
 /// One thing to correct.

@@ -88,6 +88,8 @@ words! {
         Quarantine = "quarantine",
         /// An instance runs something else than was recorded, and no upgrade did that.
         Seen = "seen",
+        /// An instance says "not now" and comes no nearer.
+        Stalled = "stalled",
         /// A hook is run, or has failed.
         Hook = "hook",
         /// A batch ended.

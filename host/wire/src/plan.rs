@@ -194,6 +194,10 @@ words! {
         RoundTrip = "round-trip",
         /// No instance may be touched.
         AllProtected = "all-protected",
+        /// The plugins together may take more memory than the machine has.
+        Memory = "memory",
+        /// The plugin has never let an instance go.
+        NeverProceeds = "never-proceeds",
         /// A limit can never pass.
         Unsatisfiable = "unsatisfiable",
         /// A limit makes batches smaller than they are configured.

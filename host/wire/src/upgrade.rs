@@ -40,6 +40,10 @@ pub struct StartRequest {
     /// When it begins, RFC 3339; null: now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// `routine`, `security` or `emergency`: `deferDeadline`, `bake` and `pauseTimeBetweenBatches` count whole, a
+    /// quarter, or not at all; null: `routine`. No limit of health changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub urgency: Option<String>,
 }
 
 /// Body of `POST /v1/line/stop`.
@@ -87,6 +91,9 @@ pub struct StatusDetail {
     pub waiting_for: Option<Waiting>,
     /// The upgrade that this one takes back; null when it is none.
     pub rolls_back: Option<RollsBack>,
+    /// How urgent it is.
+    #[serde(default = "routine")]
+    pub urgency: String,
     /// Instances that had all that is wanted when the upgrade was planned.
     pub already_latest: usize,
     /// One line for every instance that does not have what is wanted: why not now.
@@ -111,6 +118,10 @@ pub struct StatusDetail {
     /// Whether its instances and batches are still kept: of an old one only the counts may be.
     #[serde(default = "kept")]
     pub members_kept: bool,
+}
+
+fn routine() -> String {
+    "routine".to_owned()
 }
 
 fn kept() -> bool {

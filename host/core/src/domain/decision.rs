@@ -32,6 +32,12 @@ impl Participation {
     }
 }
 
+/// Attribute of a decision that defers: an integer that moves while the instance comes nearer to another answer.
+pub const DEFER_PROGRESS: &str = "defer-progress";
+
+/// Attribute of a decision that defers: the date, RFC 3339, by which it expects to give another answer.
+pub const DEFER_UNTIL: &str = "defer-until";
+
 /// Why a plugin decided as it did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
@@ -104,6 +110,12 @@ pub enum PluginFailure {
     /// The guest answered with something outside the contract.
     #[error("answered outside the contract: {0}")]
     BadOutput(String),
+    /// It runs into its limits again and again, and is asked less often for it; this round was not judged.
+    #[error(
+        "was not asked this time: it runs into its limits again and again, and rests between; raise limits.timeoutMs or \
+         limits.fuel, or make the plugin faster"
+    )]
+    Resting,
     /// The worker of the plugin is not keeping up; this round was dropped.
     #[error("did not get to this round; its queue is full")]
     Overloaded,

@@ -36,13 +36,15 @@ pub mod source;
 pub(crate) mod testing;
 pub mod time;
 pub mod upgrade_policy;
+pub mod urgency;
 pub mod window;
 pub mod word;
 
 pub use backoff::Backoff;
 pub use component::{APPLICATION, Change, Component, Goal};
 pub use decision::{
-    Cost, Decision, Evaluation, Origin, Outcome, Participation, PluginFailure, PluginStamp, Reason, Verdict,
+    Cost, DEFER_PROGRESS, DEFER_UNTIL, Decision, Evaluation, Origin, Outcome, Participation, PluginFailure,
+    PluginStamp, Reason, Verdict,
 };
 pub use driver::{
     Creation, Custody, DriverNote, DriverPace, DriverTraits, DriverWord, ProcessState, Touched,
@@ -81,5 +83,6 @@ pub use runs::{CanTell, Looks, Runs, Seen, Sight};
 pub use shortage::{NotAsked, Shortage, Unasked, Unheard};
 pub use time::Timestamp;
 pub use upgrade_policy::UpgradePolicy;
+pub use urgency::Urgency;
 pub use window::{ClockTime, FreezeWindow, FreezeWindows, Frozen, HORIZON, Weekdays};
 pub use word::{PersonsWord, WordKind};

@@ -42,6 +42,7 @@ pub(crate) fn upgrade_policy(rolling: RollingUpgradePolicy) -> UpgradePolicy {
         hooks: Default::default(),
         round_trip: false,
         timeouts: Timeouts::default(),
+        urgency: Default::default(),
         defer_max: Duration::from_secs(1800),
         prepare_max: Duration::from_secs(60),
     }

@@ -19,6 +19,13 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
+
+    /// A date as RFC 3339 has it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let date: jiff::Timestamp = text.parse().ok()?;
+        Some(Self(date.as_millisecond()))
+    }
 }
 
 /// RFC 3339 with milliseconds, UTC.

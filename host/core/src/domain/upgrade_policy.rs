@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::hook::HookKinds;
 use super::policy::{HealthGate, RollingUpgradePolicy};
 use super::rules::{Bake, Checkpoints, Decisions, FailureRules, Timeouts};
+use super::urgency::Urgency;
 
 /// The rules that one upgrade goes by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +40,9 @@ pub struct UpgradePolicy {
     /// Whether the first instance goes up, back and up again before anybody else.
     #[serde(default)]
     pub round_trip: bool,
+    /// How urgent it is; what is written shrinks with it, see [`UpgradePolicy::at`].
+    #[serde(default, skip_serializing_if = "Urgency::is_routine")]
+    pub urgency: Urgency,
     /// How long after its start it asks instances again that say "not now".
     pub defer_max: Duration,
     /// How long it waits for instances that have not been judged yet before it takes its snapshot; anew

@@ -10,7 +10,9 @@ use super::memory::Memories;
 use super::out::{About, Out};
 use super::perform::{self, Life};
 use super::release::{self, Releases};
-use super::state::{Away, Census, Evidence, Fleet, InstanceState, Kept, Place, Removed, SetState, Startup};
+use super::state::{
+    Away, Census, Evidence, Fleet, InstanceState, Kept, LetGo, Place, Removed, SetState, Startup,
+};
 use super::zones::Neighbours;
 use super::{held, look, members, modes, provision, sight, surge};
 use crate::domain::{
@@ -118,6 +120,7 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
     let (model, good, said_anew) = model(&spec, stored, out);
     let quarantined = stored.quarantined.iter().filter(|((set, _), _)| *set == spec.name);
     let mut state = SetState {
+        let_go: LetGo::default(),
         in_force: None,
         model,
         good,

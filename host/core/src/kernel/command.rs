@@ -9,7 +9,7 @@ use super::release::ReleaseRules;
 use crate::domain::{
     Actor, By, Change, Digest, DriverTraits, ExtensionName, ExtensionType, Instance, InstanceId, OnFailure,
     PluginName, ReleaseId, ReleaseVersion, RequestId, RequestKey, ScaleSet, ScaleSetName, Subscription,
-    Timestamp, UpgradeId, Version, WordKind,
+    Timestamp, UpgradeId, Urgency, Version, WordKind,
 };
 use crate::lifecycle;
 use crate::record::{StoppedLine, StoredReload};
@@ -186,13 +186,15 @@ pub struct StartOptions {
     pub not_before: Option<Timestamp>,
 }
 
-/// What an upgrade is to bring; nothing named means the whole model.
+/// What an upgrade is to bring, and how urgent that is; nothing named means the whole model.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wanted {
     /// Version of the application.
     pub to: Option<Version>,
     /// Extensions; without a version that of the model.
     pub extensions: Vec<(ExtensionName, Option<Version>)>,
+    /// What of the policy's waiting is left.
+    pub urgency: Urgency,
 }
 
 /// Instances that a person names.

@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::doubts;
 use super::effect::{Ask, Effect};
 use super::memory::Memories;
-use super::out::Out;
+use super::out::{About, Out};
 use super::state::{Fleet, Rhythm, SetState, Word};
-use crate::domain::{Decided, Health, Heard, InstanceId, NotAsked, Now, Profile};
+use crate::domain::{By, Decided, Health, Heard, InstanceId, NotAsked, Now, Profile};
+use crate::record::audit::What;
 
 /// Takes in one judged round.
 pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decided, now: Now, out: &mut Out) {
@@ -31,13 +32,23 @@ pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decide
         |set: &SetState| set.instance(&id).map(|instance| (instance.word.clone(), instance.is_doubted()));
     let before_round = word(set);
     let mut asked_again = false;
+    let waited_for = set.active().is_some_and(|upgrade| upgrade.deferred.contains_key(&id));
+    let mut stall = None;
+    set.let_go.heard(&decided.outcome);
     let folded = set.change(&id, |instance| {
         asked_again = instance.is_asked_again(&decided);
         memories.take(&name, instance, &decided.outcome, now.at);
         // Also the first of a generation: what another one has said is not in force.
         let stamp = &decided.outcome.stamp;
         let first = instance.latest.as_ref().is_none_or(|latest| latest.stamp != *stamp);
-        instance.judged(decided, rhythm).map(|(before, after)| (first, before, after))
+        let in_turn = !decided.again;
+        let (before, after) = instance.judged(decided, rhythm)?;
+        match (waited_for, in_turn) {
+            (true, true) => stall = instance.comes_nearer(now.wall.date()),
+            (true, false) => {}
+            (false, _) => instance.deferring = None,
+        }
+        Some((first, before, after))
     });
     if asked_again {
         set.unasked.remove(&id);
@@ -48,6 +59,9 @@ pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decide
     if let (Some(before), Some(after)) = (before_round, word(set)) {
         heeded(set, &id, (&before, &after), out);
         silenced(set, &id, (&before.0, &after.0), now, out);
+    }
+    if let Some((upgrade, stall)) = set.active().zip(stall) {
+        out.audit(About::upgrade(upgrade, Some(&id)), By::host(), What::Stalls(stall), now);
     }
     if after == Health::Initializing {
         soon_again(set, &id, out);

@@ -1,12 +1,12 @@
 //! A faulted upgrade that is tried again by itself, with a fresh snapshot.
 
-use super::command::{Quarantined, StartOptions};
+use super::command::{Quarantined, StartOptions, Wanted};
 use super::memory::Memories;
 use super::modes;
 use super::out::{About, Out};
 use super::start::{self, Attempt};
 use super::state::{Fleet, SetState};
-use crate::domain::{Backoff, By, Now, ScaleSetName};
+use crate::domain::{Backoff, By, Now, ScaleSetName, Urgency};
 use crate::record::audit::{RetryNote, StartWhy, What};
 use crate::record::{Retry, RetryWhy, Write};
 use crate::rollout::{Extent, UpgradeState};
@@ -77,7 +77,11 @@ pub(super) fn begin_due(
         }
         return;
     }
-    let options = StartOptions { quarantined: Quarantined::Allow, ..StartOptions::default() };
+    // It is the same upgrade again, as urgent as it was.
+    let before = fleet.set(name).ok().and_then(|set| set.upgrade.clone());
+    let urgency = before.map_or(Urgency::Routine, |before| before.policy.urgency);
+    let wanted = Wanted { urgency, ..Wanted::default() };
+    let options = StartOptions { quarantined: Quarantined::Allow, wanted, ..StartOptions::default() };
     let attempt = Attempt { number: retry.attempt, why: StartWhy::Again { attempt: retry.attempt } };
     if start::begin(fleet, memories, name, retry.goal, &options, attempt, &By::host(), now, out).is_err()
         && let Some(planned) = fleet.change(name).and_then(|set| set.retry.as_mut())

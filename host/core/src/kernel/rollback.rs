@@ -85,7 +85,8 @@ pub(super) fn begin_to(
         number,
         scale_set: name.clone(),
         goal: target.goal.clone(),
-        policy: set.spec.policy.clone(),
+        // What is taken back is as urgent as what brought it.
+        policy: set.spec.policy.clone().at(latest.policy.urgency),
         before: set.model.clone(),
         bypass: false,
     };

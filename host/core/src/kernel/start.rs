@@ -14,7 +14,7 @@ use super::trail;
 use super::{look, rollback};
 use crate::domain::{
     By, Change, Checkpoints, Component, Creation, Digest, Goal, InstanceId, Now, Percent, ScaleSetName,
-    UpgradePolicy,
+    UpgradePolicy, Urgency,
 };
 use crate::plan::{Candidate, Plan, PlanInput, plan};
 use crate::record::Write;
@@ -75,6 +75,8 @@ pub(super) fn again(
     let options = StartOptions {
         quarantined: Quarantined::Allow,
         manual: (ended.purpose == Purpose::Manual).then_some(Selection::These(left)),
+        // What was urgent still is.
+        wanted: Wanted { urgency: ended.policy.urgency, ..Wanted::default() },
         ..StartOptions::default()
     };
     let attempt = Attempt { number: 1, why: StartWhy::Left { of: ended.id.clone() } };
@@ -119,7 +121,7 @@ pub(super) fn begin(
         number,
         scale_set: name.clone(),
         goal: goal.clone(),
-        policy: modes::policy(set, &attempt.why),
+        policy: modes::policy(set, &attempt.why).at(options.wanted.urgency),
         before: wanted_before(set, &attempt.why),
         bypass: options.stops == Stops::Bypassed,
     };
@@ -148,7 +150,7 @@ pub(super) fn begin(
             upgrade.attempt = attempt.number;
             upgrade.extent = options.extent;
             if let Some(wanted) = options.plan {
-                let plan = plan_now(set, &goal, options.extent, now);
+                let plan = plan_now(set, &goal, options.extent, options.wanted.urgency, now);
                 check_digest(&plan, wanted)?;
                 // Everybody is asked before its first batch, as before any other's; then it is this plan or nothing.
                 upgrade.expects = Some(wanted);
@@ -210,7 +212,7 @@ pub(super) fn install(
         }
     }
     look::record_all(&upgrade, out);
-    let what = What::Start { goal: upgrade.goal.clone(), why };
+    let what = What::Start { goal: upgrade.goal.clone(), why, urgency: upgrade.policy.urgency };
     out.audit(About::upgrade(&upgrade, None), by.clone(), what, now);
     if upgrade.digest.is_some() {
         trail::plan(&upgrade, set, now, out);
@@ -269,7 +271,7 @@ pub(super) fn no_round_trip_now(
     if !set.spec.policy.round_trip || extent != Extent::Missing || !set.looking.is_empty() {
         return None;
     }
-    let plan = plan_now(set, goal, extent, now);
+    let plan = plan_now(set, goal, extent, Urgency::Routine, now);
     let first = plan.batches.first()?.instances.first()?.clone();
     let candidates = set.view(now).candidates();
     let candidate = candidates.iter().find(|candidate| candidate.id == first)?;
@@ -278,12 +280,13 @@ pub(super) fn no_round_trip_now(
 }
 
 /// What an upgrade would do at this moment.
-pub fn plan_now(set: &SetState, goal: &Goal, extent: Extent, now: Now) -> Plan {
+pub fn plan_now(set: &SetState, goal: &Goal, extent: Extent, urgency: Urgency, now: Now) -> Plan {
     let candidates = set.view(now).candidates();
+    let policy = set.spec.policy.clone().at(urgency);
     plan(&PlanInput {
         scale_set: &set.spec.name,
         goal,
-        policy: &set.spec.policy,
+        policy: &policy,
         candidates: &candidates,
         total: candidates.len(),
         there: extent.there(),

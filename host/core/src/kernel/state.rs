@@ -3,6 +3,7 @@
 
 mod away;
 mod census;
+mod deferring;
 mod evidence;
 mod instance;
 mod standing;
@@ -10,6 +11,8 @@ mod view;
 
 pub(super) use away::{Away, End, Kept, Removed};
 pub use census::Census;
+pub(in crate::kernel) use deferring::LetGo;
+pub use deferring::{Deferring, STALLED_ROUNDS};
 pub use evidence::{Evidence, Word};
 pub(super) use instance::Rhythm;
 pub use instance::{Answered, Busy, InstanceState, Place, Said, StandIn, Trouble};
@@ -154,6 +157,8 @@ pub struct SetState {
     pub suspicion: Option<Timestamp>,
     /// Silence that began before says nothing about the host.
     pub(super) trusted_at: Timestamp,
+    /// What its plugin has said of taking part.
+    pub(super) let_go: LetGo,
     /// What hooks that are being run have said last, by operation.
     pub(super) hooks_say: OrdMap<OperationId, String>,
     /// What drivers have said last of what they have in hand for the upgrade, by operation.

@@ -70,6 +70,7 @@ pub(crate) fn orders() -> SetConfig {
     };
     let policy = UpgradePolicy {
         gate: testing::gate(120),
+        urgency: Default::default(),
         defer_max: Duration::from_secs(600),
         ..testing::upgrade_policy(testing::limits(34))
     };
@@ -398,6 +399,6 @@ pub(crate) fn heard(result: &Verdict) -> Heard {
 
 /// To a version of the application, and nothing else.
 pub(crate) fn to_version(to: &str) -> StartOptions {
-    let wanted = Wanted { to: Some(version(to)), extensions: Vec::new() };
+    let wanted = Wanted { to: Some(version(to)), ..Wanted::default() };
     StartOptions { wanted, ..StartOptions::default() }
 }

@@ -56,6 +56,7 @@ fn config() -> SetConfig {
         health: HealthSettings { grace_period: seconds(0), ..testing::health() },
         policy: UpgradePolicy {
             gate: testing::gate(120),
+            urgency: Default::default(),
             defer_max: seconds(600),
             ..testing::upgrade_policy(rolling)
         },
@@ -169,7 +170,7 @@ impl Host {
         }
         host.turn(vec![host.judged()]);
         let options = command::StartOptions {
-            wanted: command::Wanted { to: Some(version("v2")), extensions: Vec::new() },
+            wanted: command::Wanted { to: Some(version("v2")), ..command::Wanted::default() },
             ..Default::default()
         };
         let command = Command::Start(set_name(), options);

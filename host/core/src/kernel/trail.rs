@@ -327,6 +327,7 @@ pub(super) fn used(entry: &Entry) -> Option<Used> {
         | What::Succeeded { .. }
         | What::Restore { .. }
         | What::Failed { .. }
+        | What::Stalls(_)
         | What::Create { .. }
         | What::ApplyBeside { .. }
         | What::AppliedBeside { .. }

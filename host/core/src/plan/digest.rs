@@ -51,6 +51,7 @@ fn policy(policy: &UpgradePolicy, lines: &mut Lines) {
         round_trip,
         hooks,
         timeouts,
+        urgency,
         defer_max,
         prepare_max,
     } = policy;
@@ -88,6 +89,10 @@ fn policy(policy: &UpgradePolicy, lines: &mut Lines) {
     }
     if *round_trip {
         lines.line(["roundTrip"]);
+    }
+    // What it makes of the times stands in them.
+    if !urgency.is_routine() {
+        lines.line(["urgency", urgency.name()]);
     }
     lines.span("deferDeadline", *defer_max);
     lines.span("prepare", *prepare_max);

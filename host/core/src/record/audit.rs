@@ -3,6 +3,7 @@
 //! What may happen stands in `what`. Text is made when an entry is shown, in `text`; nothing reads it back.
 
 mod text;
+mod wait;
 mod what;
 
 use std::collections::BTreeSet;
@@ -15,7 +16,20 @@ use crate::domain::{
 };
 use crate::plan::HoldReason;
 
-pub use what::{Doubt, HoldState, PluginWish, QuarantineState, Wait, What};
+/// What an instance has said that says "not now" and comes no nearer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stall {
+    /// In how many of its answers in a row nothing has moved.
+    pub rounds: u32,
+    /// Its `defer-progress`.
+    pub progress: Option<i64>,
+    /// Its `defer-until`.
+    pub until: Option<Timestamp>,
+}
+
+pub use wait::Wait;
+pub use what::{Doubt, HoldState, PluginWish, QuarantineState, What};
 
 /// One line of the trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

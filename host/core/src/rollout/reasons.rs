@@ -21,6 +21,8 @@ pub enum WhyNot {
         detail: String,
         /// When it is left out.
         until: Timestamp,
+        /// What it says of when it will be ready.
+        nearer: Option<String>,
     },
     /// There is no plan yet.
     Unplanned,
@@ -116,7 +118,7 @@ pub enum After {
 #[must_use]
 pub fn why_not_yet(upgrade: &Upgrade, fleet: &dyn FleetView) -> Vec<(InstanceId, WhyNot)> {
     let mut all: Vec<(InstanceId, WhyNot)> =
-        upgrade.holds.iter().map(|hold| (hold.instance.clone(), held(upgrade, hold))).collect();
+        upgrade.holds.iter().map(|hold| (hold.instance.clone(), held(upgrade, hold, fleet))).collect();
     for (index, batch) in upgrade.batches.iter().enumerate() {
         for id in upgrade.members.of_batch(batch.number) {
             let Some(member) = upgrade.members.get(id) else { continue };
@@ -144,12 +146,13 @@ pub fn why_not_yet(upgrade: &Upgrade, fleet: &dyn FleetView) -> Vec<(InstanceId,
     all
 }
 
-fn held(upgrade: &Upgrade, hold: &Hold) -> WhyNot {
+fn held(upgrade: &Upgrade, hold: &Hold, fleet: &dyn FleetView) -> WhyNot {
     match &hold.reason {
         HoldReason::Defer(detail) | HoldReason::PersonHold(detail)
             if upgrade.is_active() && upgrade.deferred.contains_key(&hold.instance) =>
         {
-            WhyNot::Deferred { detail: detail.clone(), until: upgrade.defer_until() }
+            let (until, nearer) = (upgrade.defer_until(), fleet.deferral(&hold.instance));
+            WhyNot::Deferred { detail: detail.clone(), until, nearer }
         }
         reason => WhyNot::Held(reason.clone()),
     }

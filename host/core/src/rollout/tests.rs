@@ -135,6 +135,7 @@ fn world(fleet: Fleet, policy: RollingUpgradePolicy, gate: HealthGate) -> World 
         policy: UpgradePolicy {
             gate,
             failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
+            urgency: Default::default(),
             defer_max: Duration::from_secs(600),
             bake: None,
             hooks: HookKinds::default(),

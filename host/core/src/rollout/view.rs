@@ -65,6 +65,10 @@ pub trait FleetView {
     fn ended_by_themselves(&self, _upgrade: &UpgradeId) -> BTreeMap<InstanceId, String> {
         BTreeMap::new()
     }
+    /// What one of them that is waited for says of when it will be ready, in words.
+    fn deferral(&self, _: &InstanceId) -> Option<String> {
+        None
+    }
     /// What its driver has said of one of them since its latest effect, for example that its process ended.
     fn trouble(&self, _: &InstanceId) -> Option<String> {
         None

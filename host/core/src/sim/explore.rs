@@ -194,7 +194,7 @@ impl State {
         for index in 0..state.nodes.len() {
             state.probe(index, Claim::Healthy);
         }
-        let wanted = Wanted { to: Some(to), extensions: Vec::new() };
+        let wanted = Wanted { to: Some(to), ..Wanted::default() };
         let options = StartOptions { wanted, ..StartOptions::default() };
         state.ask(Command::Start(state.name().clone(), options));
         assert!(state.broken.is_empty() && state.upgrade().is_some(), "{:?}", state.broken);

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    Address, Change, Claim, Component, Decision, Digest, DriverPace, DriverWord, Fence, Generation,
-    InstanceId, OperationId, Participation, Phase, PluginName, PluginStamp, ScaleSetName, Timestamp,
+    Address, Change, Claim, Component, DEFER_PROGRESS, Decision, Digest, DriverPace, DriverWord, Fence,
+    Generation, InstanceId, OperationId, Participation, Phase, PluginName, PluginStamp, ScaleSetName,
+    Timestamp,
 };
 
 use super::versions::Versions;
@@ -66,7 +67,11 @@ pub(super) fn decision(says: &Says, claim: Option<Claim>, memory: Option<Vec<u8>
         participation,
         reason: None,
         memory,
-        attributes: Vec::new(),
+        // One that never comes nearer: it is said, and changes nothing else.
+        attributes: match participation {
+            Participation::Defer => vec![(DEFER_PROGRESS.to_owned(), "7".to_owned())],
+            Participation::Proceed | Participation::Skip => Vec::new(),
+        },
     }
 }
 

@@ -181,6 +181,7 @@ fn policy(scenario: &Scenario) -> UpgradePolicy {
         failure: scenario.failure,
         checkpoints: scenario.checkpoints.clone(),
         decisions: scenario.decisions,
+        urgency: Default::default(),
         defer_max: Duration::from_secs(600),
         bake: scenario.bake,
         hooks: scenario.hooks,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::{
     Actor, Component, Digest, InstanceId, OnFailure, PluginName, RequestId, RequestKey, ScaleSetName,
-    UpgradePolicy, WordKind,
+    UpgradePolicy, Urgency, WordKind,
 };
 use crate::kernel::command::{Quarantined, Reconfiguration, Selection, StartOptions, Stops, Wanted};
 use crate::kernel::{Answer, Command, Event, Refusal, Reply, Request, plan_now, wanted};
@@ -230,7 +230,8 @@ impl World {
         let name = self.name(set);
         let state = kernel.fleet().set(&name).unwrap();
         let goal = wanted(state, &self.wanted(edition)).unwrap();
-        let shown = plan_now(state, &goal, Extent::Missing, now).digest;
+        let urgency = urgency(edition);
+        let shown = plan_now(state, &goal, Extent::Missing, urgency, now).digest;
         let after = self.seconds(0, 10);
         self.at(after, Happening::StartPlan(set, edition, shown));
     }
@@ -244,6 +245,7 @@ impl World {
         Wanted {
             to: goal.of(&Component::Application).cloned(),
             extensions: goal.changes().filter_map(extension).collect(),
+            urgency: urgency(edition),
         }
     }
 
@@ -384,5 +386,14 @@ impl World {
         }
         change.sets.push(self.config[set].spec.clone());
         self.ask(Command::Reconfigure(change), Why::Whatever);
+    }
+}
+
+/// How urgent an edition is; one of its own for each, so that a person who starts it again means the same.
+fn urgency(edition: u32) -> Urgency {
+    match edition % 4 {
+        3 => Urgency::Emergency,
+        2 => Urgency::Security,
+        _ => Urgency::Routine,
     }
 }

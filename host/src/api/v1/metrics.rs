@@ -238,6 +238,10 @@ impl Snapshot {
             "Versions that faulted and are not tried again",
             quarantined,
         )?;
+        let stalled =
+            self.standing.iter().map(|set| ([("scale_set", set.scale_set.to_string())], as_f64(set.stalled)));
+        let help = "Instances that say \"not now\" to the running upgrade and have shown no progress in five answers";
+        gauges(encoder, "upgrade_deferred_stalled", help, stalled)?;
         let held = self.standing.iter().flat_map(|set| {
             set.held.iter().map(|(reason, count)| {
                 let labels = [("scale_set", set.scale_set.to_string()), ("reason", (*reason).to_owned())];

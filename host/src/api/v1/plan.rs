@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use phasegate_core::domain::{ExtensionName, ScaleSetName, Version};
+use phasegate_core::domain::{ExtensionName, ScaleSetName, Urgency, Version};
 use phasegate_wire as wire;
 
 use crate::api::answer::{Json, Refusal};
@@ -19,11 +19,20 @@ impl FromQuery for Wanted {
             about: "NAME=VERSION, or NAME for the model's version.",
             times: Times::Many,
         },
+        Key {
+            name: "urgency",
+            about: "`routine`, `security` or `emergency`; without it `routine`.",
+            times: Times::Once,
+        },
     ];
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), Refusal> {
         if key == "to" {
             self.to = Some(version(value)?);
+            return Ok(());
+        }
+        if key == "urgency" {
+            self.urgency = urgency(value)?;
             return Ok(());
         }
         let (name, to) = match value.split_once('=') {
@@ -38,6 +47,13 @@ impl FromQuery for Wanted {
 pub(super) fn version(text: &str) -> Result<Version, Refusal> {
     let shown: String = text.chars().take(60).collect();
     Version::parse(text).map_err(|error| Refusal::invalid(format!("version {shown:?} {error}")))
+}
+
+pub(super) fn urgency(text: &str) -> Result<Urgency, Refusal> {
+    Urgency::parse(text).ok_or_else(|| {
+        let shown: String = text.chars().take(60).collect();
+        Refusal::invalid(format!("urgency {shown:?} is none of `routine`, `security` or `emergency`"))
+    })
 }
 
 pub(super) fn extension(text: &str) -> Result<ExtensionName, Refusal> {

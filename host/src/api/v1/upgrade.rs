@@ -8,7 +8,7 @@ use phasegate_core::domain::{Digest, InstanceId, ScaleSetName, TEXT_BYTES_MAX, T
 use phasegate_core::rollout::{Extent, Wish};
 use phasegate_wire as wire;
 
-use super::plan::{extension, version};
+use super::plan::{extension, urgency, version};
 use crate::api::answer::{Json, Refusal, accepted};
 use crate::api::body::Object;
 use crate::api::guard::Caller;
@@ -109,14 +109,29 @@ fn exactly(wish: Wish, (now, go_on): (bool, bool), to: Option<&str>) -> Result<E
 
 /// What a start asks for, and why freezes and a stopped line do not hold it, if so.
 fn options(request: wire::StartRequest) -> Result<(StartOptions, Option<String>), Refusal> {
-    let wire::StartRequest { to, plan, force, extensions, instances, bypass, reason: why, reapply, at } =
-        request;
+    let wire::StartRequest {
+        to,
+        plan,
+        force,
+        extensions,
+        instances,
+        bypass,
+        reason: why,
+        reapply,
+        at,
+        urgency,
+    } = request;
     let digest = |text: &str| {
         Digest::parse(text).ok_or_else(|| Refusal::invalid(format!("plan {text:?} is no `sha256:` digest")))
     };
     if plan.is_some() && instances.is_some() {
         return Err(Refusal::invalid(
             "`plan` and `instances` exclude each other: a manual upgrade has no plan",
+        ));
+    }
+    if urgency.is_some() && instances.is_some() {
+        return Err(Refusal::invalid(
+            "`urgency` and `instances` exclude each other: a manual upgrade waits for nothing",
         ));
     }
     if at.is_some() && (plan.is_some() || instances.is_some()) {
@@ -138,6 +153,7 @@ fn options(request: wire::StartRequest) -> Result<(StartOptions, Option<String>)
         wanted: Wanted {
             to: to.as_deref().map(version).transpose()?,
             extensions: extensions.collect::<Result<_, Refusal>>()?,
+            urgency: urgency.as_deref().map(self::urgency).transpose()?.unwrap_or_default(),
         },
         manual: instances.as_deref().map(selection).transpose()?,
         stops: if bypass.is_some() { Stops::Bypassed } else { Stops::Hold },
@@ -211,6 +227,9 @@ mod tests {
             ("{\"instances\": [\"*\", \"3\"]}".to_owned(), Some("goes alone")),
             (format!("{{\"instances\": [], \"plan\": \"{digest}\"}}"), Some("exclude each other")),
             ("{\"at\": \"2026-07-01T22:00:00Z\"}".to_owned(), None),
+            ("{\"urgency\": \"security\"}".to_owned(), None),
+            ("{\"urgency\": \"at once\"}".to_owned(), Some("`routine`, `security` or `emergency`")),
+            ("{\"urgency\": \"emergency\", \"instances\": [\"*\"]}".to_owned(), Some("exclude each other")),
             ("{\"at\": \"tonight\"}".to_owned(), Some("`at` \"tonight\" is no time")),
             (
                 "{\"at\": \"2026-07-01T22:00:00Z\", \"instances\": [\"*\"]}".to_owned(),

@@ -88,6 +88,9 @@ pub enum PluginVerb {
         /// Folder of the case files [default: `cases` beside the component]
         #[arg(long, value_name = "DIR")]
         cases: Option<PathBuf>,
+        /// Whether the cases notice changes of the code.
+        #[command(flatten)]
+        mutants: MutantArgs,
         /// Certificates of an authority of your own, in PEM, for a reference
         #[arg(long, value_name = "FILE")]
         ca_file: Option<PathBuf>,
@@ -197,6 +200,9 @@ pub enum PluginVerb {
     },
     /// Judge recorded observations again and print the decisions that differ: 1 when there are any
     Replay(ReplayArgs),
+    /// Put a component into a registry, with its cases and the signatures beside it; what does not load or fails its
+    /// cases is refused
+    Push(PushArgs),
     /// Turn a core module, as compilers write it, into a component
     Componentize {
         /// Core module with an embedded component type
@@ -229,6 +235,54 @@ pub struct ReplayArgs {
     /// Only the records of this scale set
     #[arg(long, value_name = "NAME")]
     pub scale_set: Option<String>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// Options of `plugin test --mutants`.
+#[derive(Debug, Clone, Args)]
+pub struct MutantArgs {
+    /// Change operators, constants and branches of the component, one at a time, and say how many of them the cases
+    /// notice: 1 when too few
+    #[arg(long)]
+    pub mutants: bool,
+    /// So many mutants that some case comes to
+    #[arg(long, value_name = "N", default_value_t = 60, requires = "mutants")]
+    pub count: usize,
+    /// No longer than that
+    #[arg(long = "for", value_name = "SECONDS", default_value_t = 300, requires = "mutants")]
+    pub for_seconds: u64,
+    /// The same seed changes the same places
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "mutants")]
+    pub seed: u64,
+    /// So many of a hundred have to be noticed
+    #[arg(long, value_name = "PERCENT", default_value_t = 90, requires = "mutants")]
+    pub at_least: usize,
+}
+
+/// Options of `plugin push`.
+#[derive(Debug, Args)]
+pub struct PushArgs {
+    /// Component, or folder of a project; FILE.sig beside it has its signatures
+    pub file: PathBuf,
+    /// Where to: oci://REGISTRY/REPOSITORY:TAG
+    pub reference: String,
+    /// Put the cases beside the file into the component first; not together with signatures, which are of other bytes
+    #[arg(long)]
+    pub with_cases: bool,
+    /// Certificates of an authority of your own, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+    /// File with a token for the registry
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["username_file", "password_file"])]
+    pub token_file: Option<PathBuf>,
+    /// File with the user of the registry
+    #[arg(long, value_name = "FILE", requires = "password_file")]
+    pub username_file: Option<PathBuf>,
+    /// File with the password of that user
+    #[arg(long, value_name = "FILE", requires = "username_file")]
+    pub password_file: Option<PathBuf>,
     /// How to print.
     #[command(flatten)]
     pub output: OutputArgs,

@@ -63,6 +63,9 @@ pub struct UpgradeTo {
     /// Upgrade this extension, by default to the model's version; may be given several times
     #[arg(long, value_name = "NAME[=VERSION]")]
     pub extension: Vec<String>,
+    /// How urgent it is: deferDeadline, bake and pauses count whole, a quarter, or not at all; limits of health stay
+    #[arg(long, value_name = "URGENCY", value_parser = ["routine", "security", "emergency"])]
+    pub urgency: Option<String>,
     /// How to print.
     #[command(flatten)]
     pub output: DetailArgs,

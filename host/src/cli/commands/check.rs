@@ -1,5 +1,7 @@
 //! `phasegate check`: every problem of a configuration at once, and what its policies amount to.
 
+mod reserved;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -239,6 +241,8 @@ fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wi
     let now = Clock::start().now();
     let mut warnings = config.map(|config| about_plugins(config, network)).unwrap_or_default();
     warnings.extend(config.and_then(about_data_dir));
+    let (reserved, too_much) = config.map(reserved::reserved).unzip();
+    warnings.extend(too_much.flatten());
     let mut scale_sets = Vec::new();
     for set in config.map(|config| config.scale_sets.as_slice()).unwrap_or_default() {
         let driver_limit = set.driver.settings().time_limit();
@@ -272,5 +276,5 @@ fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wi
         times: again.as_ref().map(|again| again.times),
     };
     let problems: Vec<wire::CheckProblem> = problems.list.iter().map(problem).collect();
-    wire::Check { ok: problems.is_empty(), problems, warnings, scale_sets }
+    wire::Check { ok: problems.is_empty(), problems, warnings, scale_sets, reserved }
 }

@@ -4,8 +4,10 @@ mod bench;
 mod fresh;
 mod inspect;
 mod live;
+mod mutants;
 mod operate;
 mod project;
+mod push;
 mod replay;
 mod subject;
 mod test;
@@ -33,8 +35,9 @@ pub fn run(args: &PluginArgs) -> anyhow::Result<Exit> {
             let within = if *with_cases { Within::Cases } else { Within::CodeAlone };
             project::build(project, within)
         }
-        PluginVerb::Test { plugin, cases, ca_file, output } => {
-            test::run(&read_subject(plugin, ca_file)?, cases.as_deref(), *output)
+        PluginVerb::Test { plugin, cases, mutants, ca_file, output } => {
+            let mutants = Some(mutants).filter(|mutants| mutants.mutants);
+            test::run(&read_subject(plugin, ca_file)?, cases.as_deref(), mutants, *output)
         }
         PluginVerb::Try { plugin, ask, output } => {
             live::attempt(&read_subject(plugin, &ask.ca_file)?, ask, *output)
@@ -60,6 +63,7 @@ pub fn run(args: &PluginArgs) -> anyhow::Result<Exit> {
             operate::tell(&args.server, plugin, &verb)
         }
         PluginVerb::Replay(options) => replay::run(options, args.server.config.as_deref()),
+        PluginVerb::Push(push) => push::run(push),
         PluginVerb::Componentize { module, output } => componentize_file(module, output),
     }
 }

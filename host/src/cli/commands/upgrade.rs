@@ -170,6 +170,7 @@ fn plan(client: &Client, args: &UpgradeTo) -> anyhow::Result<Exit> {
         let to = to.map_or_else(String::new, |to| format!("={}", encoded(&to)));
         query.push(format!("extension={name}{to}"));
     }
+    query.extend(args.urgency.iter().map(|urgency| format!("urgency={urgency}")));
     let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
     let detail: wire::PlanDetail = client.get(&format!("{}/plan{query}", scale_set_path(&args.name)?))?;
     if !args.output.json {
@@ -200,6 +201,7 @@ fn start(client: &Client, args: &StartArgs) -> anyhow::Result<Exit> {
         reason: args.reason.clone(),
         reapply: args.reapply,
         at: args.at.clone(),
+        urgency: args.upgrade.urgency.clone(),
     };
     if !args.wait {
         let detail: wire::StatusDetail = client.post(&path, &request)?;

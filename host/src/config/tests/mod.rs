@@ -137,6 +137,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
             failure: FailureRules::default(),
             checkpoints: Checkpoints::default(),
             decisions: Decisions::Snapshot,
+            urgency: Default::default(),
             defer_max: Duration::from_secs(1800),
             bake: None,
             hooks: phasegate_core::domain::HookKinds::default(),

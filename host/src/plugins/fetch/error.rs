@@ -186,6 +186,9 @@ pub enum TransferError {
     /// A token server that gives none.
     #[error("{0} answered without a token")]
     NoToken(Address),
+    /// A registry that does not say where an upload goes.
+    #[error("{0} takes uploads and does not say where to")]
+    NoUpload(Address),
     /// A manifest that names no component.
     #[error("its manifest {0}")]
     Manifest(#[from] ManifestError),

@@ -1,4 +1,4 @@
-//! One GET over a verified connection, with its redirects; and a component from a web server.
+//! One request over a verified connection, a GET with its redirects; and a component from a web server.
 //!
 //! Each request has a connection of its own. A redirect is followed at most five times, never from
 //! TLS into the clear, and never takes credentials to another server. Of what a server answers to an
@@ -8,9 +8,11 @@ use std::io;
 use std::time::Duration;
 
 use hyper::body::Bytes;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONNECTION, HOST, HeaderValue, LOCATION, USER_AGENT};
+use hyper::header::{
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, LOCATION, USER_AGENT,
+};
 use hyper::http::uri::PathAndQuery;
-use hyper::{Request, Uri};
+use hyper::{Method, Request, Uri};
 
 use super::credentials::Authorization;
 use super::error::{Advice, TransferError, refusal};
@@ -50,7 +52,35 @@ pub(super) struct Get {
     pub(super) what: &'static str,
 }
 
+/// One request that brings something along. No redirect of it is followed.
+pub(super) struct Send {
+    pub(super) method: Method,
+    pub(super) url: HttpUrl,
+    pub(super) content_type: &'static str,
+    pub(super) body: Bytes,
+    /// For the server of `url` only.
+    pub(super) authorization: Option<HeaderValue>,
+}
+
+/// Longest answer to what was sent; nothing of it is shown.
+const ANSWER_MAX: usize = 64 << 10;
+
 impl Client<'_> {
+    /// Sends.
+    pub(super) async fn send(&self, send: Send) -> Result<Answer, TransferError> {
+        let Send { method, url, content_type, body, authorization } = send;
+        let what = "an answer to what was sent";
+        let get =
+            Get { url, accept: "application/json, */*;q=0.5", authorization, body_max: ANSWER_MAX, what };
+        let mut request = request(&get)?;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        *request.method_mut() = method;
+        *request.body_mut() = body;
+        self.talk(&get, request).await
+    }
+
     /// Asks, and follows redirects. An answer is one of any other status.
     pub(super) async fn get(&self, get: Get) -> Result<Answer, TransferError> {
         let mut get = get;
@@ -69,8 +99,11 @@ impl Client<'_> {
     }
 
     async fn ask(&self, get: &Get) -> Result<Answer, TransferError> {
+        self.talk(get, request(get)?).await
+    }
+
+    async fn talk(&self, get: &Get, request: Request<Bytes>) -> Result<Answer, TransferError> {
         let address = &get.url.address;
-        let request = request(get)?;
         let failed = |error: &io::Error| one_line(&format!("{address}: {}", io_text(error)));
         let stream = tokio::time::timeout(CONNECT_TIMEOUT, dial(address)).await;
         let stream = stream.map_err(|_| TransferError::NotAccepted(address.clone()))?;

@@ -2,7 +2,7 @@
 //!
 //! How to read this module: `https` is one GET with its redirects and limits, `oci` the protocol of a
 //! registry on top of it, `manifest` and `challenge` read what a registry sends, `credentials` what
-//! it is told; `error` has every reason why nothing came. Nothing that comes in is trusted: sizes, redirects and texts are bounded, and what has
+//! it is told, `push` the way into a registry; `error` has every reason why nothing came. Nothing that comes in is trusted: sizes, redirects and texts are bounded, and what has
 //! a digest is compared with it.
 //!
 //! Our own few hundred lines on the client that probes and agents use. The crate `oci-client` was
@@ -17,14 +17,17 @@ mod error;
 mod https;
 mod manifest;
 mod oci;
+mod push;
 mod signatures;
 #[cfg(test)]
 mod tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 pub use config::{Credentials, FetchConfig};
 pub use error::{FetchError, OtherDigestError, TransferError};
+pub use push::{Push, Pushed};
 
 use super::signature::Signed;
 use crate::net::reference::{RemotePlace, RemoteSource};
@@ -78,25 +81,8 @@ impl Fetch<'_> {
     /// # Errors
     /// When it does not come, is too large, or is not what its digest says.
     pub fn run(&self) -> Result<Fetched, FetchError> {
-        std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().name("plugin-fetch".to_owned());
-            let thread = thread.spawn_scoped(scope, || self.wait());
-            let thread = thread.map_err(TransferError::NoThread)?;
-            thread.join().unwrap_or_else(|_| Err(TransferError::NoResult.into()))
-        })
-    }
-
-    fn wait(&self) -> Result<Fetched, FetchError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(TransferError::NoRuntime)?;
         let came = AtomicU64::new(0);
-        let limit = self.settings.timeout;
-        let result = runtime.block_on(async { tokio::time::timeout(limit, self.come(&came)).await });
-        // A name that is still being looked up is not waited for.
-        runtime.shutdown_background();
-        result.unwrap_or_else(|_| {
-            Err(TransferError::TooSlow { limit, came: came.load(Ordering::Relaxed) }.into())
-        })
+        on_a_thread(self.settings.timeout, &came, || self.come(&came))
     }
 
     async fn come(&self, came: &AtomicU64) -> Result<Fetched, FetchError> {
@@ -120,4 +106,28 @@ impl Fetch<'_> {
             }
         }
     }
+}
+
+/// Waits for work with registries and web servers on a thread of its own, for so long at most.
+fn on_a_thread<T: Send, W: Future<Output = Result<T, FetchError>>>(
+    limit: Duration,
+    came: &AtomicU64,
+    work: impl FnOnce() -> W + Send,
+) -> Result<T, FetchError> {
+    let wait = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(TransferError::NoRuntime)?;
+        let result = runtime.block_on(async { tokio::time::timeout(limit, work()).await });
+        // A name that is still being looked up is not waited for.
+        runtime.shutdown_background();
+        result.unwrap_or_else(|_| {
+            Err(TransferError::TooSlow { limit, came: came.load(Ordering::Relaxed) }.into())
+        })
+    };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("plugin-fetch".to_owned());
+        let thread = thread.spawn_scoped(scope, wait);
+        let thread = thread.map_err(TransferError::NoThread)?;
+        thread.join().unwrap_or_else(|_| Err(TransferError::NoResult.into()))
+    })
 }

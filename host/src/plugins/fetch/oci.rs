@@ -1,16 +1,18 @@
-//! A component from a registry: the pull half of the OCI distribution protocol.
+//! A component from a registry: the pull half of the OCI distribution protocol, and how a registry is spoken to.
 //!
 //! Manifest, at most one login, blob. Whoever is named by a digest must have it, down to the last
 //! byte. The token server is the one that the registry names, over TLS: so the protocol wants it, and
 //! it is the registry that is trusted with the credentials. Servers of blobs never see any.
 
+use hyper::Method;
+use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use serde::Deserialize;
 
 use super::challenge::{self, Challenge};
 use super::credentials::{self, Authorization};
 use super::error::{OtherDigestError, TokenServerError, TransferError, refusal};
-use super::https::{Client, Get};
+use super::https::{Client, Get, Send};
 use super::{Fetch, FetchError, Fetched, Signatures, manifest, signatures};
 use crate::net::exchange::Answer;
 use crate::net::reference::{OciReference, is_loopback};
@@ -109,6 +111,60 @@ impl<'a> Registry<'a> {
         let url = HttpUrl { target: format!("{}/{path}", self.base.target), ..self.base.clone() };
         let authorization = self.authorization.clone();
         Ok(client.get(Get { url, accept, authorization, body_max: *body_max, what }).await?)
+    }
+
+    /// Sends something to a path of the repository; logs in when that is wanted.
+    pub(super) async fn send(
+        &mut self,
+        client: &Client<'_>,
+        (method, path, content_type): (Method, &str, &'static str),
+        body: Bytes,
+    ) -> Result<Answer, FetchError> {
+        let url = HttpUrl { target: format!("{}/{path}", self.base.target), ..self.base.clone() };
+        let once = |authorization| Send {
+            method: method.clone(),
+            url: url.clone(),
+            content_type,
+            body: body.clone(),
+            authorization,
+        };
+        let answer = client.send(once(self.authorization.clone())).await?;
+        if answer.status != 401 || matches!(self.told, Authorization::Bearer(_)) {
+            return Ok(answer);
+        }
+        // What was good for reading may not be for writing: the challenge says what is wanted.
+        self.authorization = self.log_in(client, &answer.headers).await?;
+        Ok(client.send(once(self.authorization.clone())).await?)
+    }
+
+    /// Sends something to where an answer has pointed; the credentials are for this registry alone.
+    pub(super) async fn put(
+        &self,
+        client: &Client<'_>,
+        (location, digest): (&str, Digest),
+        body: Bytes,
+    ) -> Result<Answer, TransferError> {
+        let url = self.base.follow(location);
+        let url =
+            url.map_err(|error| TransferError::WrongPlace { address: self.address().clone(), error })?;
+        if url.scheme == Scheme::Http && !(self.base.scheme == Scheme::Http && is_loopback(&url.address.host))
+        {
+            return Err(TransferError::IntoTheClear { address: self.address().clone(), to: url.address });
+        }
+        let authorization = self.authorization.clone().filter(|_| url.is_same_origin(&self.base));
+        let url = url.with_parameter("digest", &digest.to_string());
+        let content_type = "application/octet-stream";
+        client.send(Send { method: Method::PUT, url, content_type, body, authorization }).await
+    }
+
+    /// Who it is.
+    pub(super) fn address(&self) -> &Address {
+        &self.base.address
+    }
+
+    /// What an answer that is no success means.
+    pub(super) fn refusal(&self, answer: &Answer) -> TransferError {
+        refusal(&self.base.address, answer.status, &self.told)
     }
 
     /// What a 401 asks for.

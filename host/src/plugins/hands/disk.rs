@@ -8,7 +8,9 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use data_encoding::BASE64;
 use hyper::body::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::lock;
 use crate::plugins::signature::Signed;
@@ -57,8 +59,34 @@ impl Disk {
             used.insert(digest);
         }
         let _writing = lock(&self.writing);
-        let path = self.path(digest);
-        if holds(&path, bytes) {
+        self.put(&self.path(digest), bytes)
+    }
+
+    /// Keeps what was signed of kept bytes, so that it can be looked at again; of nothing, nothing changes.
+    pub(super) fn keep_signatures(&self, digest: Digest, signed: &[Signed]) -> std::io::Result<()> {
+        if signed.is_empty() {
+            return Ok(());
+        }
+        let kept: Vec<KeptSignature> = signed.iter().map(KeptSignature::of).collect();
+        let text = serde_json::to_vec(&kept).map_err(std::io::Error::other)?;
+        let _writing = lock(&self.writing);
+        self.put(&self.signatures_path(digest), &text)
+    }
+
+    /// Signatures of kept bytes; none where none are kept. What cannot be read was signed by nobody.
+    pub(super) fn signatures(&self, digest: Digest) -> Vec<Signed> {
+        let text = fs::read(self.signatures_path(digest)).unwrap_or_default();
+        let kept: Vec<KeptSignature> = serde_json::from_slice(&text).unwrap_or_default();
+        kept.iter().filter_map(KeptSignature::signed).collect()
+    }
+
+    fn signatures_path(&self, digest: Digest) -> PathBuf {
+        self.path(digest).with_extension("signatures")
+    }
+
+    /// Written beside and renamed, so never half.
+    fn put(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        if holds(path, bytes) {
             return Ok(());
         }
         let folder = self.folder();
@@ -85,13 +113,41 @@ impl Disk {
         let _writing = lock(&self.writing);
         let all = lock(&self.used).values().cloned().collect::<Option<Vec<_>>>();
         let Some(all) = all else { return };
-        let needed: BTreeSet<PathBuf> = all.into_iter().flatten().map(|digest| self.path(digest)).collect();
+        let needed: BTreeSet<PathBuf> = all
+            .into_iter()
+            .flatten()
+            .flat_map(|digest| [self.path(digest), self.signatures_path(digest)])
+            .collect();
         let Ok(files) = fs::read_dir(self.folder()) else { return };
         for path in files.flatten().map(|file| file.path()).filter(|path| !needed.contains(path)) {
             if let Err(error) = fs::remove_file(&path) {
                 tracing::debug!("`{}` stays: {error}", path.display());
             }
         }
+    }
+}
+
+/// A signature as it is kept.
+#[derive(Serialize, Deserialize)]
+struct KeptSignature {
+    /// Base64.
+    signature: String,
+    /// Base64; none of a signature of the component itself.
+    payload: Option<String>,
+}
+
+impl KeptSignature {
+    fn of(signed: &Signed) -> Self {
+        let Signed { signature, payload } = signed;
+        Self {
+            signature: BASE64.encode(signature),
+            payload: payload.as_deref().map(|bytes| BASE64.encode(bytes)),
+        }
+    }
+
+    fn signed(&self) -> Option<Signed> {
+        let payload = self.payload.as_ref().map(|text| BASE64.decode(text.as_bytes())).transpose().ok()?;
+        Some(Signed { signature: BASE64.decode(self.signature.as_bytes()).ok()?, payload })
     }
 }
 
@@ -195,6 +251,27 @@ mod tests {
         assert!(disk.kept(two).is_none() && disk.kept(one).is_some());
         fs::write(disk.path(one), b"other").unwrap();
         assert!(disk.kept(one).is_none(), "damaged is not there");
+    }
+
+    #[test]
+    fn signatures_stay_with_the_bytes_and_go_with_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::new(directory.path().to_owned(), vec![name("a")]);
+        let digest = component_digest(b"one");
+        disk.keep(&name("a"), digest, b"one").unwrap();
+        assert_eq!(disk.signatures(digest), []);
+        let signed = [
+            Signed { signature: vec![1, 2], payload: None },
+            Signed { signature: vec![3], payload: Some(vec![4, 5]) },
+        ];
+        disk.keep_signatures(digest, &signed).unwrap();
+        disk.keep_signatures(digest, &[]).unwrap();
+        retain(&disk, "a", BTreeSet::from([digest]));
+        assert_eq!(disk.signatures(digest), signed);
+        fs::write(disk.signatures_path(digest), b"[{").unwrap();
+        assert_eq!(disk.signatures(digest), [], "damaged is signed by nobody");
+        retain(&disk, "a", BTreeSet::new());
+        assert_eq!(fs::read_dir(disk.folder()).unwrap().count(), 0);
     }
 
     #[test]

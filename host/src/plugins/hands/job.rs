@@ -28,6 +28,8 @@ pub(super) const STACK_BYTES: usize = 4 << 20;
 pub(super) struct Job {
     from: Option<From>,
     bytes: Option<(Bytes, Digest)>,
+    /// What was signed of them.
+    signed: Vec<Signed>,
     compiled: Option<CompiledPlugin>,
     plugin: Arc<Mutex<Option<LoadedPlugin>>>,
     /// Turns true when nobody wants it any more: then its evaluations end early.
@@ -41,7 +43,14 @@ impl Job {
 
     /// One that begins beside the active component, with bytes that are kept.
     pub(super) fn beside() -> Self {
-        Self { from: None, bytes: None, compiled: None, plugin: Arc::default(), stop: Arc::default() }
+        Self {
+            from: None,
+            bytes: None,
+            signed: Vec::new(),
+            compiled: None,
+            plugin: Arc::default(),
+            stop: Arc::default(),
+        }
     }
 
     pub(super) fn digest(&self) -> Option<Digest> {
@@ -134,14 +143,14 @@ pub(super) fn fetch(at: &At<'_>) -> Result<Answer, HandError> {
             Err(error) => Err(HandError::Unreadable(format!("cannot be fetched: {error}"))),
         },
         From::Kept(digest) => match at.shared.disk.kept(*digest) {
-            Some(bytes) => plain(bytes.into()),
+            Some(bytes) => Ok((bytes.into(), None, at.shared.disk.signatures(*digest))),
             None => Err(HandError::Missing(at.shared.disk.path(*digest).display().to_string())),
         },
     }?;
     let (digest, size) = (component_digest(&bytes), bytes.len());
     let note = note.into_iter().chain(signatures_of(&from, &config, &bytes, &signed)?);
     let note = Some(note.collect::<Vec<_>>().join(", ")).filter(|note| !note.is_empty());
-    at.with(|job| job.bytes = Some((bytes, digest)));
+    at.with(|job| (job.bytes, job.signed) = (Some((bytes, digest)), signed));
     if let Some(note) = note {
         at.note(Stage::Fetch, note);
     }
@@ -151,8 +160,8 @@ pub(super) fn fetch(at: &At<'_>) -> Result<Answer, HandError> {
 /// Bytes, how they came, and their signatures.
 type Came = (Bytes, Option<String>, Vec<Signed>);
 
-/// Whether what came is signed as the plugin wants it; with what there is to tell of it. What is kept was looked at
-/// when it came, and goes on to decide.
+/// Whether what came is signed as the plugin wants it; with what there is to tell of it. What is kept is looked at again
+/// with the signatures that came with it: a key that was taken away counts for nothing, also after a restart.
 fn signatures_of(
     from: &From,
     config: &PluginConfig,
@@ -163,7 +172,7 @@ fn signatures_of(
         matches!((from, &config.component), (From::Configured | From::Proposed, ComponentSource::Builtin(_)));
     let Some(rule) = config.signature.as_ref().filter(|_| !is_builtin) else { return Ok(None) };
     let place = match from {
-        From::Kept(_) => return Ok(None),
+        From::Kept(_) => "signature that was kept with it".to_owned(),
         From::Held(_) => "signature with the upload".to_owned(),
         From::Reference(text) => signature_place(text),
         From::Configured | From::Proposed => signature_place(&config.component.to_string()),
@@ -289,13 +298,16 @@ pub(super) fn self_test(at: &At<'_>, limits: PluginLimits) -> Result<Answer, Han
         }
     };
     let (bytes, _) = at.needs(|job| job.bytes.clone())?;
-    let rule = match from {
-        // They have passed when they came.
-        From::Kept(_) => Cases::Optional,
-        From::Configured | From::Proposed | From::Held(_) | From::Reference(_) => {
-            let configs = lock(&at.plugin.configs);
-            let next = configs.next.as_ref().filter(|_| from == From::Proposed);
-            next.unwrap_or(&configs.now).cases
+    let rule = {
+        let configs = lock(&at.plugin.configs);
+        let next = configs.next.as_ref().filter(|_| from == From::Proposed);
+        let config = next.unwrap_or(&configs.now);
+        match from {
+            // Without signatures nobody has asked who answers for it: it has passed what it had to when it came.
+            From::Kept(_) if config.signature.is_none() => Cases::Optional,
+            From::Configured | From::Proposed | From::Held(_) | From::Reference(_) | From::Kept(_) => {
+                config.cases
+            }
         }
     };
     let folder = component.as_ref().and_then(cases_beside);
@@ -335,6 +347,8 @@ pub(super) fn rehearse(
 pub(super) fn keep(at: &At<'_>) -> Result<Answer, HandError> {
     let (bytes, digest) = at.needs(|job| job.bytes.clone())?;
     let kept = at.shared.disk.keep(&at.plugin.name, digest, &bytes);
+    let signed = at.needs(|job| Some(job.signed.clone()))?;
+    let kept = kept.and_then(|()| at.shared.disk.keep_signatures(digest, &signed));
     kept.map_err(|error| HandError::NotKept(error.to_string()))?;
     if let Some(recorder) = &at.shared.recorder {
         let settings = at.with(|job| lock(&job.plugin).as_ref().map(|it| it.settings().to_owned())).flatten();

@@ -16,6 +16,7 @@ use phasegate_wasm::{guarded, settings_digest};
 
 use super::batch::{Asked, Entered, Now, Ticket, key};
 use super::circuit::{Broken, Circuit, PluginTrouble};
+use super::pace::{self, Pace, Turn};
 use super::repeat::{Known, Place, Repeats};
 use super::{Job, Shared, Watchers};
 
@@ -34,6 +35,7 @@ pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) repeats: Repeats,
     pub(super) circuit: Circuit,
+    pub(super) pace: Pace,
     pub(super) latest_failure: String,
     /// Log lines of the active plugin that were dropped and are counted.
     pub(super) dropped_seen: u64,
@@ -81,6 +83,7 @@ impl Worker {
         self.settings = settings_digest(self.plugin.settings());
         self.outdated = self.repeats.swapped();
         self.circuit = Circuit::new();
+        self.pace = Pace::default();
         self.dropped_seen = 0;
         let mut active = self.shared.active.lock().unwrap_or_else(PoisonError::into_inner);
         *active = (self.plugin.digest(), generation);
@@ -180,12 +183,14 @@ impl Worker {
     /// Asks the plugin; gives how many observations failed.
     fn ask(&mut self, asked: Asked, now: &Now) -> usize {
         let Asked { tickets, observations } = asked;
-        let Judged { results, costs } = self.evaluate(&observations, now.at);
+        let Judged { results, costs } = self.evaluate_in_turn(&observations, now.at);
         if self.stopped() {
             return 0;
         }
         let failed = results.iter().filter(|result| result.is_err()).count();
-        if let Some(Err(failure)) = results.iter().rfind(|result| result.is_err()) {
+        let is_word =
+            |result: &&Verdict| matches!(result, Err(failure) if *failure != PluginFailure::Resting);
+        if let Some(Err(failure)) = results.iter().rfind(is_word) {
             self.latest_failure = failure.to_string();
         }
         add(&self.shared.evaluated, results.len());
@@ -200,7 +205,7 @@ impl Worker {
             let observation = Arc::new(observation);
             self.repeats.keep_memory(place, &verdict);
             self.repeats.judged(place, &observation, ticket);
-            if verdict != Err(PluginFailure::Overloaded) {
+            if !matches!(verdict, Err(PluginFailure::Overloaded | PluginFailure::Resting)) {
                 self.record(now, evaluation, &observation, &verdict);
             }
             if now.repeatable {
@@ -268,6 +273,42 @@ impl Worker {
             }
         }
         rounds
+    }
+
+    /// One that runs into its limits again and again is asked less often.
+    fn evaluate_in_turn(&mut self, observations: &[Observation], at: Timestamp) -> Judged {
+        let rests = |judged: &mut Judged, count: usize| {
+            judged.results.extend(std::iter::repeat_n(Err(PluginFailure::Resting), count));
+            judged.costs.extend(std::iter::repeat_n(Cost::default(), count));
+        };
+        let whole = match self.pace.turn(self.clock.now()) {
+            Turn::Whole => return self.evaluate_timed(observations, at),
+            Turn::One => observations.split_at_checked(1),
+            Turn::None => None,
+        };
+        let mut judged = Judged::default();
+        let Some((first, others)) = whole else {
+            rests(&mut judged, observations.len());
+            return judged;
+        };
+        judged = self.evaluate_timed(first, at);
+        if self.pace.is_slow() {
+            rests(&mut judged, others.len());
+        } else if !others.is_empty() {
+            let more = self.evaluate_timed(others, at);
+            judged.results.extend(more.results);
+            judged.costs.extend(more.costs);
+        }
+        judged
+    }
+
+    /// Those that ran into their limits before leave a processor to the others.
+    fn evaluate_timed(&mut self, observations: &[Observation], at: Timestamp) -> Judged {
+        let _place = if self.pace.is_slow() { pace::place(|| self.stopped()) } else { None };
+        let from = self.clock.now();
+        let judged = self.evaluate(observations, at);
+        self.pace.heard(&judged.results, from, self.clock.now());
+        judged
     }
 
     fn evaluate(&mut self, observations: &[Observation], at: Timestamp) -> Judged {

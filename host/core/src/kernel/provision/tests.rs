@@ -191,6 +191,7 @@ fn an_upgrade_waits_for_new_ones_and_later_ones_heed_no_order() {
         wanted: crate::kernel::command::Wanted {
             to: None,
             extensions: vec![(extension("app"), Some(version("2"))), (extension("base"), Some(version("2")))],
+            ..Default::default()
         },
         ..Default::default()
     };

@@ -56,7 +56,8 @@ pub fn plan<'a>(
     now: Now,
 ) -> Result<PlanReport<'a>, Refusal> {
     let goal = goal_of(set, wanted)?;
-    let plan = plan_now(set, &goal, extent, now);
+    let plan = plan_now(set, &goal, extent, wanted.urgency, now);
+    let effective = set.spec.policy.clone().at(wanted.urgency);
     let planned = plan.batches.iter().flat_map(|batch| &batch.instances);
     let unseen = planned
         .filter_map(|id| set.instance(id))
@@ -65,8 +66,14 @@ pub fn plan<'a>(
         .collect();
     let date = now.wall.date();
     let batches = (!plan.batches.is_empty()).then_some(plan.batches.len());
-    let found = feasibility(&FeasibilityInput { batches, ..FeasibilityInput::of(&set.spec, date) });
+    let input = FeasibilityInput { batches, policy: &effective, ..FeasibilityInput::of(&set.spec, date) };
+    let found = feasibility(&input);
     let empty = empty_checkpoints(set, &plan, now);
+    let never = set.never_proceeds().map(|answers| Finding::NeverProceeds {
+        plugin: set.spec.plugin.clone(),
+        answers,
+        instances: set.view(now).total(),
+    });
     let quarantined = goal.changes().filter_map(|change| {
         let reason = set.quarantined.get(change)?.clone();
         Some(Finding::Quarantined { change: change.to_string(), reason })
@@ -84,10 +91,16 @@ pub fn plan<'a>(
     Ok(PlanReport {
         plan,
         policy,
-        batch_time: BatchTime::of(&set.spec.policy, &set.spec.health),
+        batch_time: BatchTime::of(&effective, &set.spec.health),
         limits: found.resolved,
         frozen: set.spec.freeze.frozen_at(date),
-        findings: quarantined.chain(trip).chain(found.findings).chain(empty).chain(at_once).collect(),
+        findings: quarantined
+            .chain(trip)
+            .chain(never)
+            .chain(found.findings)
+            .chain(empty)
+            .chain(at_once)
+            .collect(),
         line: set.line.as_ref(),
         round_trip,
         unseen,

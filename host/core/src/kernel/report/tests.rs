@@ -72,6 +72,7 @@ fn spec() -> ScaleSet {
         policy: UpgradePolicy {
             gate: testing::gate(60),
             failure: FailureRules { instance: OnInstanceFailure::Leave, breach: OnBreach::Stop },
+            urgency: Default::default(),
             defer_max: Duration::from_secs(600),
             ..testing::upgrade_policy(rolling)
         },
@@ -131,7 +132,7 @@ impl House {
     }
 
     fn start(&mut self) {
-        let wanted = Wanted { to: Some(version("v2")), extensions: Vec::new() };
+        let wanted = Wanted { to: Some(version("v2")), ..Wanted::default() };
         self.ask(Command::Start(name(), StartOptions { wanted, ..StartOptions::default() }));
     }
 
@@ -222,7 +223,7 @@ fn a_plugin_that_fails_is_reported_with_the_decision_that_stands_in() {
 #[test]
 fn a_plan_is_reported_with_what_to_know_before_it_starts() {
     let mut house = House::judged();
-    let wanted = Wanted { to: Some(version("v2")), extensions: Vec::new() };
+    let wanted = Wanted { to: Some(version("v2")), ..Wanted::default() };
     let report = plan(house.set(), &wanted, Extent::Missing, house.now).unwrap();
     assert_eq!((report.plan.batches.len(), report.plan.holds.len()), (2, 1));
     assert_eq!((report.limits.total, report.limits.batch_max, report.limits.unhealthy_max), (3, 1, 1));
@@ -231,7 +232,7 @@ fn a_plan_is_reported_with_what_to_know_before_it_starts() {
     let report = plan(house.set(), &wanted, Extent::Missing, house.now).unwrap();
     assert_eq!(report.line.map(|line| line.reason.as_str()), Some("because"));
     let unknown = crate::domain::ExtensionName::parse("logs").unwrap();
-    let wanted = Wanted { to: None, extensions: vec![(unknown, None)] };
+    let wanted = Wanted { extensions: vec![(unknown, None)], ..Wanted::default() };
     assert!(matches!(
         plan(house.set(), &wanted, Extent::Missing, house.now),
         Err(Refusal::NoExtension { .. })

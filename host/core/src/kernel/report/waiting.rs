@@ -57,6 +57,8 @@ pub enum WaitsFor<'a> {
     Deferred {
         /// Which.
         instances: Few<'a>,
+        /// Those of them that come no nearer.
+        stalled: Few<'a>,
         /// When they are left out.
         until: Timestamp,
     },
@@ -435,7 +437,8 @@ fn between<'a>(waiting: Waiting, upgrade: &'a Upgrade, set: &'a SetState, now: N
         Waiting::Approval { before } => WaitsFor::Approval { before },
         Waiting::Initializing => WaitsFor::Initializing(Few::of(unjudged(set))),
         Waiting::Deferred { until } => {
-            WaitsFor::Deferred { instances: Few::of(upgrade.deferred.keys()), until }
+            let stalled = Few::of(set.stalled().map(|(id, _)| id));
+            WaitsFor::Deferred { instances: Few::of(upgrade.deferred.keys()), stalled, until }
         }
         Waiting::NotAsked => {
             let unheard = || set.unheard_too_long(now.at);

@@ -1,11 +1,14 @@
 //! How upgrades start, and what speaks against it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::super::testing::*;
 use super::super::{Command, Reply};
 use super::*;
 use crate::domain::*;
+use crate::kernel::SetConfig;
+use crate::rollout::Wish;
 
 fn refused(rig: &mut Rig, options: StartOptions) -> String {
     rig.ask(Command::Start(name("orders"), options)).unwrap().unwrap_err().to_string()
@@ -44,7 +47,7 @@ fn ids_go_by_sequence_also_when_the_clock_stands() {
 fn exactly_the_plan_that_was_shown_or_nothing() {
     let mut rig = Rig::healthy();
     let goal = Goal::application(version("v2"));
-    let shown = plan_now(rig.set(), &goal, Extent::Missing, rig.now).digest;
+    let shown = plan_now(rig.set(), &goal, Extent::Missing, Urgency::Routine, rig.now).digest;
     let options = StartOptions { plan: Some(shown), ..to_version("v2") };
     rig.judge("1", Decision { participation: Participation::Skip, ..decision(0) });
     assert!(refused(&mut rig, options.clone()).contains("nothing was started"));
@@ -62,7 +65,7 @@ fn exactly_the_plan_that_was_shown_or_nothing() {
 fn a_plan_that_is_another_one_once_everybody_was_asked_starts_nothing() {
     let mut rig = Rig::healthy();
     let goal = Goal::application(version("v2"));
-    let shown = plan_now(rig.set(), &goal, Extent::Missing, rig.now).digest;
+    let shown = plan_now(rig.set(), &goal, Extent::Missing, Urgency::Routine, rig.now).digest;
     let options = StartOptions { plan: Some(shown), ..to_version("v2") };
     rig.pass(Duration::from_secs(1));
     assert!(rig.ask(Command::Start(name("orders"), options)).unwrap().is_ok());
@@ -95,7 +98,7 @@ fn who_is_named_by_hand_is_looked_at_before() {
 fn a_rule_that_changed_since_makes_another_plan() {
     let mut rig = Rig::healthy();
     let goal = Goal::application(version("v2"));
-    let shown = plan_now(rig.set(), &goal, Extent::Missing, rig.now).digest;
+    let shown = plan_now(rig.set(), &goal, Extent::Missing, Urgency::Routine, rig.now).digest;
     let mut spec = (*rig.set().spec).clone();
     spec.policy.gate.deadline += std::time::Duration::from_secs(1);
     let change = super::super::command::Reconfiguration { sets: vec![spec], ..Default::default() };
@@ -238,4 +241,45 @@ fn a_repair_brings_each_instance_what_it_has() {
     assert_eq!(brought, ["0 v1", "1 v2", "2 v1"]);
     assert_eq!(rig.set().model, Goal::application(version("v1")), "what is wanted stays as it was");
     assert!(rig.disk.stored().quarantined.is_empty());
+}
+
+/// `orders` with things that an urgent upgrade does not wait for.
+fn patient() -> SetConfig {
+    let mut set = orders();
+    let bake = Bake { duration: Duration::from_secs(400), probes: 1, on_failure: OnBakeFailure::Stop };
+    set.spec.policy.bake = Some(bake);
+    set.spec.policy.rolling.pause_time_between_batches = Duration::from_secs(40);
+    set
+}
+
+fn urgent(urgency: Urgency) -> StartOptions {
+    let options = to_version("v2");
+    StartOptions { wanted: Wanted { urgency, ..options.wanted.clone() }, ..options }
+}
+
+#[test]
+fn an_urgent_upgrade_waits_less_and_so_does_what_follows_it() {
+    let mut rig = Rig::new(vec![patient()]);
+    rig.all_healthy();
+    let goal = wanted(rig.set(), &to_version("v2").wanted).unwrap();
+    let digest = |urgency| plan_now(rig.set(), &goal, Extent::Missing, urgency, rig.now).digest;
+    let all: BTreeSet<Digest> = Urgency::ALL.into_iter().map(digest).collect();
+    assert_eq!(all.len(), 3, "the digest tells them apart");
+    let shown = digest(Urgency::Security);
+    let routine = StartOptions { plan: Some(shown), ..to_version("v2") };
+    assert!(matches!(
+        rig.ask(Command::Start(name("orders"), routine)),
+        Some(Err(Refusal::PlanChanged { .. }))
+    ));
+
+    rig.ask(Command::Start(name("orders"), StartOptions { plan: Some(shown), ..urgent(Urgency::Security) }));
+    let policy = rig.upgrade().policy.clone();
+    assert_eq!(policy, rig.set().spec.policy.clone().at(Urgency::Security));
+    assert_eq!(policy.rolling.pause_time_between_batches, Duration::from_secs(10));
+
+    rig.ask(Command::Wish(name("orders"), Wish::Cancel));
+    rig.pass(Duration::from_secs(1));
+    rig.run_to_the_end();
+    rig.ask(Command::Wish(name("orders"), Wish::Retry));
+    assert_eq!(rig.upgrade().policy, policy, "what is tried again is as urgent");
 }

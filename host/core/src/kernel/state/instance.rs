@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::deferring::Deferring;
 use super::evidence::{Heeded, Told, Word};
 use crate::domain::{
     Claim, Component, Decided, Decision, DriverPace, ExtensionName, Health, Instance, InstanceId, Located,
@@ -117,6 +118,8 @@ pub struct InstanceState {
     pub latest: Option<Arc<Outcome>>,
     /// The last decision that rested on a word of the application.
     pub answered: Option<Answered>,
+    /// How it comes nearer, while an upgrade waits for it.
+    pub deferring: Option<Deferring>,
     /// Since when it could not be asked, if it cannot; see [`NotAsked`](crate::domain::NotAsked).
     pub unasked: Option<Unasked>,
     /// How long that has gone on before in this life, all such times together.
@@ -162,6 +165,7 @@ impl InstanceState {
             word: Word::default(),
             latest: None,
             answered: None,
+            deferring: None,
             unasked: None,
             unasked_before: Duration::ZERO,
             memory: None,

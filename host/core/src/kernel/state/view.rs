@@ -159,6 +159,22 @@ impl FleetView for SetView<'_> {
         ended.map(|(_, ended)| ended.clone()).unwrap_or_default()
     }
 
+    fn deferral(&self, instance: &InstanceId) -> Option<String> {
+        let deferring = self.set.instance(instance)?.deferring?;
+        let stalls = deferring.stall().map(|stall| stall.to_string());
+        let progress = deferring.progress.map(|progress| format!("defer-progress {progress}"));
+        let until = deferring.until.map(|until| format!("says until {until}"));
+        let over = |until: Timestamp| {
+            self.moment(until) > self.set.active().map_or(self.now.at, |it| it.defer_until())
+        };
+        let late = deferring.until.filter(|until| over(*until)).map(|_| "which is after that".to_owned());
+        let said: Vec<String> = match stalls {
+            Some(stalls) => vec![stalls],
+            None => progress.into_iter().chain(until).chain(late).collect(),
+        };
+        Some(said.join(", "))
+    }
+
     fn trouble(&self, instance: &InstanceId) -> Option<String> {
         let trouble = self.set.instance(instance)?.trouble.as_ref()?;
         Some(trouble.text.clone())

@@ -35,7 +35,7 @@ fn digest(policy: &UpgradePolicy) -> Digest {
 #[test]
 fn each_rule_alone_makes_another_digest() {
     type Change = fn(&mut UpgradePolicy);
-    let changes: [(&str, Change); 23] = [
+    let changes: [(&str, Change); 24] = [
         ("nothing", |_| ()),
         ("largest batch", |p| p.rolling.max_batch_instance_percent = Percent::clamped(21)),
         ("unhealthy", |p| p.rolling.max_unhealthy_instance_percent = Percent::clamped(21)),
@@ -58,6 +58,7 @@ fn each_rule_alone_makes_another_digest() {
         ("approval before the last", |p| p.checkpoints.approval_before = [PhaseName::Last].into()),
         ("decisions", |p| p.decisions = Decisions::Live),
         ("defer", |p| p.defer_max = seconds(1801)),
+        ("urgency", |p| p.urgency = crate::domain::Urgency::Security),
         ("prepare", |p| p.prepare_max = seconds(61)),
     ];
     let mut seen: BTreeMap<Digest, &str> = BTreeMap::new();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::domain::{BatchSize, InstanceId, Percent, Timestamp};
+use crate::domain::{BatchSize, InstanceId, Percent, PluginName, Timestamp};
 
 use super::times::TimesFinding;
 
@@ -23,6 +23,15 @@ pub enum Finding {
         instance: InstanceId,
         /// Why.
         why: String,
+    },
+    /// The plugin has never let an instance go: an upgrade leaves out whom it always skips or defers.
+    NeverProceeds {
+        /// Which.
+        plugin: PluginName,
+        /// How many answers of the code that decides were looked at.
+        answers: u64,
+        /// Number of instances.
+        instances: usize,
     },
     /// No instance may be touched.
     AllProtected {
@@ -106,6 +115,7 @@ impl Finding {
         match self {
             Self::Quarantined { .. } => "quarantined",
             Self::RoundTrip { .. } => "round-trip",
+            Self::NeverProceeds { .. } => "never-proceeds",
             Self::AllProtected { .. } => "all-protected",
             Self::Unsatisfiable { .. } => "unsatisfiable",
             Self::BatchesShrink { .. } => "batches-shrink",
@@ -129,6 +139,12 @@ impl fmt::Display for Finding {
             Self::RoundTrip { instance, why } => write!(
                 f,
                 "canary.roundTrip: `{instance}` cannot go up and back, and a start refuses it: {why}"
+            ),
+            Self::NeverProceeds { plugin, answers, instances } => write!(
+                f,
+                "plugin `{plugin}` has not said proceed once in {answers} answers for {}, since it or this host began: \
+                 an upgrade leaves out whoever it does not let go",
+                all(*instances),
             ),
             Self::AllProtected { total } => write!(
                 f,

@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::{
     Admission, Doubt, Entry, HoldState, HookEnd, Leaves, LineState, PluginWish, ProvisionNote,
-    QuarantineState, RetryNote, Several, Stamp, StartWhy, Wait, What, Word, WordNote,
+    QuarantineState, RetryNote, Several, Stall, Stamp, StartWhy, Wait, What, Word, WordNote,
 };
 use crate::domain::{
-    Change, Component, Direction, HookKind, InstanceId, PhaseName, PluginName, ReleaseId, Runs, Version,
-    WordKind,
+    Change, Component, Direction, HookKind, InstanceId, PhaseName, PluginName, ReleaseId, Runs, Urgency,
+    Version, WordKind,
 };
 use crate::rollout::Wish;
 
@@ -44,6 +44,19 @@ impl Stamp {
     pub fn older(&self) -> Option<String> {
         let failure = self.stands_in.as_ref()?;
         Some(format!("the last good decision, of {}, stands in: {failure}", self.judged_at))
+    }
+}
+
+/// `no progress in 5 answers (defer-progress stays 12)`
+impl fmt::Display for Stall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rounds, progress, until } = self;
+        write!(f, "no progress in {rounds} answers (")?;
+        match (progress, until) {
+            (Some(progress), _) => write!(f, "defer-progress stays {progress})"),
+            (None, Some(until)) => write!(f, "defer-until {until} is over or moves away)"),
+            (None, None) => write!(f, "nothing is said of it)"),
+        }
     }
 }
 
@@ -201,7 +214,8 @@ fn hook_is_run(
 
 fn happened(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>) -> fmt::Result {
     match what {
-        What::Start { goal, why } => start(f, goal, why),
+        What::Start { goal, why, urgency } => begins(f, (goal, why), *urgency),
+        What::Stalls(stall) => write!(f, "not now, and {stall}"),
         What::Plan { instances, batches, digest } => {
             write!(f, "{instances} instances in {batches} batches, plan {digest}")
         }
@@ -386,6 +400,15 @@ fn stays_deleted(f: &mut fmt::Formatter<'_>, replaced_by: Option<&InstanceId>) -
     write!(f, " and stays deleted; an instance that is to be there needs an id that was never used")
 }
 
+fn begins(
+    f: &mut fmt::Formatter<'_>,
+    (goal, why): (&crate::domain::Goal, &StartWhy),
+    urgency: Urgency,
+) -> fmt::Result {
+    start(f, goal, why)?;
+    if urgency.is_routine() { Ok(()) } else { write!(f, ", urgency {}", urgency.name()) }
+}
+
 fn start(f: &mut fmt::Formatter<'_>, goal: &crate::domain::Goal, why: &StartWhy) -> fmt::Result {
     match why {
         StartWhy::Asked => write!(f, "upgrade to {goal} was asked for"),
@@ -429,6 +452,7 @@ fn beside(f: &mut fmt::Formatter<'_>, what: &What, instance: Option<&InstanceId>
         | What::MindChanged { .. }
         | What::Hold { .. }
         | What::Leaves { .. }
+        | What::Stalls(_)
         | What::Apply { .. }
         | What::Applied { .. }
         | What::Succeeded { .. }

@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Admission, HookEnd, Leaves, LineState, ProvisionNote, RetryNote, Several, StartWhy, Word, WordNote,
+    Admission, HookEnd, Leaves, LineState, ProvisionNote, RetryNote, Several, Stall, StartWhy, Wait, Word,
+    WordNote,
 };
 use crate::domain::{
     Change, Component, Digest, Direction, Generation, Goal, HookKind, InstanceId, Phase, PluginName,
-    ProcessState, Runs, Timestamp, Version,
+    ProcessState, Runs, Timestamp, Urgency, Version,
 };
 use crate::plan::HoldReason;
 use crate::rollout::{BatchState, UpgradeState, Wish};
@@ -22,6 +23,9 @@ pub enum What {
         goal: Goal,
         /// Why.
         why: StartWhy,
+        /// How urgent it is.
+        #[serde(default, skip_serializing_if = "Urgency::is_routine")]
+        urgency: Urgency,
     },
     /// It has a plan.
     Plan {
@@ -55,6 +59,8 @@ pub enum What {
         /// Why.
         reason: HoldReason,
     },
+    /// An instance that is waited for comes no nearer.
+    Stalls(Stall),
     /// An instance leaves a running upgrade.
     Leaves {
         /// Why.
@@ -335,58 +341,6 @@ pub enum PluginWish {
     Discard,
 }
 
-/// What an upgrade can wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Wait {
-    /// The record, which takes no writes.
-    Record,
-    /// A person, to adopt the record.
-    Adoption,
-    /// The first decision about instances.
-    Evidence,
-    /// The first look at what instances run.
-    Look,
-    /// A person, who stopped the line.
-    Line,
-    /// The end of a freeze window.
-    Freeze,
-    /// The time that a person has named for its start.
-    Scheduled,
-    /// The pause between two batches.
-    PauseBetweenBatches,
-    /// A person, after a pause or at a checkpoint.
-    Paused,
-    /// A person, who is to approve the next phase.
-    Approval,
-    /// Instances that are Initializing.
-    Initializing,
-    /// Instances that said "not now".
-    Deferral,
-    /// Instances that the host cannot ask.
-    NotAsked,
-    /// The host, which doubts what it sees.
-    SelfDoubt,
-    /// The release that it belongs to.
-    Release,
-    /// Another zone of its region.
-    Zone,
-    /// The bake of what was upgraded.
-    Bake,
-    /// A fleet that is not healthy again after the host's restart.
-    Health,
-    /// A driver.
-    Driver,
-    /// A driver, whose program or agent is busy.
-    DriverBusy,
-    /// A driver, of which nothing was heard for long.
-    DriverHanging,
-    /// A hook.
-    Hook,
-    /// The health of upgraded instances.
-    Gate,
-}
-
 /// Whether the host holds because of its record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -449,6 +403,7 @@ impl What {
             Self::Decision { .. } | Self::MindChanged { .. } => "decision",
             Self::Admitted(_) => "admitted",
             Self::Hold { .. } | Self::Leaves { .. } => "hold",
+            Self::Stalls(_) => "stalled",
             Self::Apply { .. } | Self::ApplyBeside { .. } => "apply",
             Self::Applied { .. } | Self::AppliedBeside { .. } => "applied",
             Self::Succeeded { .. } | Self::Replaced { .. } => "succeeded",

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::{Check, Rule};
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, Urgency};
 use crate::rollout::{Stage, Upgrade, UpgradeErrorCode, nearest};
 
 impl Check<'_> {
@@ -17,6 +17,12 @@ impl Check<'_> {
                 .as_ref()
                 .is_some_and(|error| error.code == UpgradeErrorCode::RollingUpgradeTimeoutError)
         };
+        if let Some(waits) = waits_for_its_own_sake(after) {
+            self.report(Rule::Time, format!("is an emergency and waits for {waits}"));
+        }
+        if after.policy.urgency != before.policy.urgency {
+            self.report(Rule::Time, "is of another urgency than it was".to_owned());
+        }
         if is_late(after) && !is_late(before) {
             let timeouts = after.policy.timeouts;
             let passed = |limit: Option<Duration>, since: Option<Timestamp>| {
@@ -40,4 +46,16 @@ impl Check<'_> {
             self.report(Rule::Time, format!("goes on although {} is over", limit.name.name()));
         }
     }
+}
+
+/// What an emergency must not wait for: it is not about health.
+fn waits_for_its_own_sake(upgrade: &Upgrade) -> Option<&'static str> {
+    let policy = &upgrade.policy;
+    let is_emergency = policy.urgency == Urgency::Emergency;
+    let waits = [
+        ("a pause", !policy.rolling.pause_time_between_batches.is_zero()),
+        ("a bake", policy.bake.is_some()),
+        ("deferred instances", !policy.defer_max.is_zero()),
+    ];
+    waits.into_iter().find(|(_, waits)| is_emergency && *waits).map(|(what, _)| what)
 }

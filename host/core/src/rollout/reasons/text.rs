@@ -26,11 +26,13 @@ impl WhyNot {
         let seconds = |until: Timestamp| until.since(now).as_secs_f32().ceil();
         match self {
             Self::Held(reason) => reason.to_string(),
-            Self::Deferred { detail, until } if detail.is_empty() => {
-                format!("said \"not now\"; is asked again for {} s at most", seconds(*until))
-            }
-            Self::Deferred { detail, until } => {
-                format!("not now: {detail}; is asked again for {} s at most", seconds(*until))
+            Self::Deferred { detail, until, nearer } => {
+                let said = match detail.as_str() {
+                    "" => "said \"not now\"".to_owned(),
+                    detail => format!("not now: {detail}"),
+                };
+                let nearer = nearer.as_ref().map_or_else(String::new, |nearer| format!("; {nearer}"));
+                format!("{said}; is asked again for {} s at most{nearer}", seconds(*until))
             }
             Self::Hooking { hook, since } => {
                 format!("hook {hook} is being run, since {} s", now.since(*since).as_secs())

@@ -31,6 +31,7 @@ fn setup(scenario: &Scenario, instances: usize) -> Setup {
             failure: scenario.failure,
             checkpoints: scenario.checkpoints.clone(),
             decisions: scenario.decisions,
+            urgency: Default::default(),
             defer_max: Duration::from_secs(600),
             bake: None,
             hooks: HookKinds::default(),

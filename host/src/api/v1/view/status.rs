@@ -35,6 +35,7 @@ pub(crate) fn status(report: &StatusReport<'_>, now: Now) -> wire::StatusDetail 
         },
         to: upgrade.goal.to_string(),
         rolls_back: rolls_back(&upgrade.purpose),
+        urgency: upgrade.policy.urgency.name().to_owned(),
         already_latest: upgrade.already,
         not_yet: self::not_yet(not_yet, waiting.as_ref(), now.at),
         waiting: waiting.as_ref().map(|waiting| waiting.text.clone()),

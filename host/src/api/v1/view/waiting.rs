@@ -160,8 +160,12 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> String {
             format!("a person: {} needs `phasegate upgrade approve {name}`", phase(*before))
         }
         WaitsFor::Initializing(few) => format!("{} to leave Initializing", some(few)),
-        WaitsFor::Deferred { instances, until } => {
-            format!("{} that said \"not now\", {} s at most", some(instances), seconds(*until))
+        WaitsFor::Deferred { instances, stalled, until } => {
+            let stalls = match stalled.count {
+                0 => String::new(),
+                _ => format!("; no progress for long in {}", some(stalled)),
+            };
+            format!("{} that said \"not now\", {} s at most{stalls}", some(instances), seconds(*until))
         }
         WaitsFor::NotAsked { short_of, instances } => {
             let short_of = short_of.map_or_else(String::new, |what| format!(", short of {what}"));
@@ -337,7 +341,7 @@ mod tests {
             ),
             (WaitsFor::Initializing(few()), "instances web-0, web-1 to leave Initializing"),
             (
-                WaitsFor::Deferred { instances: few(), until },
+                WaitsFor::Deferred { instances: few(), stalled: Few::default(), until },
                 "instances web-0, web-1 that said \"not now\", 3 s at most",
             ),
             (

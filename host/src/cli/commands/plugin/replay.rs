@@ -27,6 +27,7 @@ use phasegate_core::domain::{Digest, PluginFailure};
 const DEFAULT_CONFIG: &str = "phasegate.toml";
 /// Why records prove nothing.
 const REDACTED: &str = "parts of the body were not written down";
+const DEPENDS: &str = "parts of the body were not written down, and the decision depends on them";
 const GONE: &str = "the component or its settings are not kept any more";
 
 /// The report of `plugin replay --json`.
@@ -145,20 +146,31 @@ fn compare(
     plugin: &Side,
     against: Option<&Side>,
 ) -> anyhow::Result<Compared> {
-    if record.redacted {
-        return Ok(Compared::Unproved(REDACTED.to_owned()));
-    }
-    let mut judge = |side: &Side| match replay.with(record, side.component, side.settings.as_deref(), folder)
-    {
+    let mut judge = |record: &Record, side: &Side| match replay.with(
+        record,
+        side.component,
+        side.settings.as_deref(),
+        folder,
+    ) {
         Ok(again) => Ok(Some(again.outcome)),
         Err(ReplayError::Missing { .. }) => Ok(None),
         Err(error @ ReplayError::Load(_)) => Err(cannot_judge(record, &error)),
     };
-    let after = judge(plugin)?;
+    let after = judge(record, plugin)?;
     let before = match against {
-        Some(side) => judge(side)?,
+        Some(side) => judge(record, side)?,
         None => Some(record.outcome.clone()),
     };
+    if record.redacted {
+        // What comes out the same whatever stands there does not depend on it.
+        let Some(other) = record.with_other_stand_ins() else {
+            return Ok(Compared::Unproved(REDACTED.to_owned()));
+        };
+        let same = judge(&other, plugin)? == after;
+        if !same || against.map_or(Ok(false), |side| judge(&other, side).map(|it| it != before))? {
+            return Ok(Compared::Unproved(DEPENDS.to_owned()));
+        }
+    }
     Ok(match (before, after) {
         (Some(before), Some(after)) => Compared::Outcomes(before, after),
         _ => Compared::Unproved(GONE.to_owned()),
@@ -167,14 +179,20 @@ fn compare(
 
 fn verify(replay: &mut Replay, record: &Record, folder: &Path) -> anyhow::Result<Compared> {
     let unproved = |why: &str| Ok(Compared::Unproved(why.to_owned()));
-    if record.redacted {
-        return unproved(REDACTED);
-    }
     if matches!(record.outcome, RecordedOutcome::Failure(PluginFailure::OutOfTime { .. })) {
         return unproved("it ran out of time, which another machine need not do");
     }
     match replay.as_recorded(record, folder) {
         Ok(again) if !again.pure => unproved("the plugin asked for the time or for random numbers"),
+        Ok(again) if record.redacted => {
+            let Some(other) = record.with_other_stand_ins() else { return unproved(REDACTED) };
+            let other = replay.as_recorded(&other, folder).map_err(|error| cannot_judge(record, &error))?;
+            // One that comes out otherwise may have depended on what stood there.
+            match again.outcome == other.outcome && again.outcome == record.outcome {
+                true => Ok(Compared::Outcomes(record.outcome.clone(), again.outcome)),
+                false => unproved(DEPENDS),
+            }
+        }
         Ok(again) => Ok(Compared::Outcomes(record.outcome.clone(), again.outcome)),
         Err(ReplayError::Missing { .. }) => unproved(GONE),
         Err(error @ ReplayError::Load(_)) => Err(cannot_judge(record, &error)),

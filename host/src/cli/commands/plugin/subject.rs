@@ -78,6 +78,12 @@ impl Subject {
         Ok(Self { name: source.to_string(), bytes: fetched.bytes, folder: None })
     }
 
+    /// The folder of the cases beside it.
+    pub(super) fn cases_folder(&self) -> anyhow::Result<PathBuf> {
+        let folder = self.folder.as_ref().map(|folder| folder.join("cases")).filter(|folder| folder.is_dir());
+        folder.with_context(|| format!("`{}` has no folder `cases` beside it", self.name))
+    }
+
     /// As [`Self::cases`]; none where nobody named a folder and none is there.
     pub(super) fn cases_if_any(&self, named: Option<&Path>) -> anyhow::Result<Vec<Case>> {
         let Some(folder) = &self.folder else { return named.map_or(Ok(Vec::new()), |_| self.cases(named)) };

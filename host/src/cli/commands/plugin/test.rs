@@ -4,9 +4,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::mutants;
 use super::subject::Subject;
 use crate::author::DEFAULT_LIMITS;
-use crate::cli::args::OutputArgs;
+use crate::cli::args::{MutantArgs, OutputArgs};
 use crate::cli::exit::{Exit, Refused};
 use crate::cli::output;
 use crate::cli::progress::Progress;
@@ -28,6 +29,9 @@ struct Report {
     /// Null when no case was judged.
     hidden_state: Option<Vec<StateReport>>,
     budget: BudgetReport,
+    /// Left out where nobody asked, or cases fail without them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mutants: Option<mutants::Report>,
     good: bool,
 }
 
@@ -66,7 +70,12 @@ struct BudgetReport {
 }
 
 /// Tests a plugin and prints the report.
-pub(super) fn run(subject: &Subject, cases: Option<&Path>, format: OutputArgs) -> anyhow::Result<Exit> {
+pub(super) fn run(
+    subject: &Subject,
+    cases: Option<&Path>,
+    mutants: Option<&MutantArgs>,
+    format: OutputArgs,
+) -> anyhow::Result<Exit> {
     log::begin("warn", Format::Text, Writes::Itself);
     // What is no policy at all needs no cases to say so.
     inspect(&subject.bytes).fits.map_err(|error| Refused(format!("`{}` {error}", subject.name)))?;
@@ -80,7 +89,12 @@ pub(super) fn run(subject: &Subject, cases: Option<&Path>, format: OutputArgs) -
         trial::run(&plugin, &cases, DEFAULT_LIMITS)
     });
     let trial = trial.map_err(|error| Refused(format!("`{}` {error}", subject.name)))?;
-    let report = report(subject.name.clone(), trial);
+    let mut report = report(subject.name.clone(), trial);
+    if let Some(args) = mutants.filter(|_| report.failed == 0) {
+        let tried = mutants::run(subject, &cases, args)?;
+        report.good &= tried.good;
+        report.mutants = Some(tried);
+    }
     if format.json {
         output::json(&report)?;
     } else {
@@ -109,7 +123,7 @@ fn report(plugin: String, trial: Trial) -> Report {
     let budget = budget_report(budget);
     let good = failed == 0 && hidden_state.is_empty() && budget.within != Some(false);
     let hidden_state = budget.within.map(|_| hidden_state);
-    Report { plugin, passed: cases.len() - failed, failed, cases, hidden_state, budget, good }
+    Report { plugin, passed: cases.len() - failed, failed, cases, hidden_state, budget, mutants: None, good }
 }
 
 fn budget_report(budget: Budget) -> BudgetReport {
@@ -161,6 +175,7 @@ fn render(report: &Report) -> String {
         None => "state   not looked for: no case was judged\n",
     });
     text.push_str(&render_budget(&report.budget));
+    text.push_str(&report.mutants.as_ref().map(mutants::render).unwrap_or_default());
     text
 }
 

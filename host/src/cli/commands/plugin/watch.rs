@@ -67,7 +67,7 @@ fn round(server: &ServerArgs, folder: &Path, into: &str) -> anyhow::Result<Step>
     }
     let subject = read_subject(folder, &None)?;
     let format = OutputArgs { json: false };
-    if test::run(&subject, None, format)? != Exit::Done {
+    if test::run(&subject, None, None, format)? != Exit::Done {
         return Ok(Step::FailsItsCases);
     }
     let file = PathBuf::from(&subject.name);

@@ -101,6 +101,9 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
         let because = back.because.as_ref().map_or_else(String::new, |because| format!(": {because}"));
         text.push_str(&format!("takes upgrade {} (to {}) back{because}\n", back.id, back.to));
     }
+    if detail.urgency != "routine" {
+        text.push_str(&format!("urgency: {}\n", detail.urgency));
+    }
     if detail.already_latest > 0 {
         text.push_str(&format!("{} more had it already\n", detail.already_latest));
     }

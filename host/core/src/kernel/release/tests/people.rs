@@ -142,6 +142,7 @@ fn one_zone_of_a_region_also_for_upgrades_that_people_start() {
         let wanted = crate::kernel::command::Wanted {
             to: Some(Version::parse("v2").unwrap()),
             extensions: Vec::new(),
+            ..Default::default()
         };
         let name = ScaleSetName::parse(name).unwrap();
         Command::Start(name, StartOptions { wanted, stops, ..StartOptions::default() })

@@ -1,0 +1,202 @@
+//! Changes a component in one place at a time, and asks whether its cases notice: a case that passes whatever the code
+//! does tests nothing.
+//!
+//! Works on the binary, in place and without moving a byte, so that it does not matter which language it was written in:
+//! comparisons are turned round, sums become differences, constants that are compared or stored change, branches are
+//! never or always taken. What no case comes to is told apart by a trap in the same place. Deliberately changes no data:
+//! the decisions of an interpreter are data, and a mutant of the interpreter says nothing about them.
+
+mod sites;
+
+use std::time::Duration;
+
+use super::cases::{Case, Got};
+use super::trial::ask_alone;
+use super::{CompiledPlugin, Limits, LoadPluginError, Runtime};
+pub use sites::What;
+use sites::{Site, sites};
+
+/// Larger ones carry the runtime of their language.
+pub const MUTANTS_BYTES_MAX: usize = 4 << 20;
+
+/// How many mutants, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// So many that some case comes to.
+    pub count: usize,
+    /// No longer than that.
+    pub time: Duration,
+    /// The same seed chooses the same places.
+    pub seed: u64,
+}
+
+/// One place that was changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mutant {
+    /// Where: the byte of the component.
+    pub offset: usize,
+    /// The function, counted through all modules.
+    pub function: u32,
+    /// What was changed.
+    pub what: What,
+}
+
+/// What became of all mutants.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Mutants {
+    /// Those that a case notices.
+    pub noticed: usize,
+    /// Those that no case notices although one comes to the place.
+    pub missed: Vec<Mutant>,
+    /// Places to which no case comes.
+    pub unreached: usize,
+    /// Places that were to be had.
+    pub places: usize,
+    /// Whether the time was over first.
+    pub out_of_time: bool,
+}
+
+impl Mutants {
+    /// Those that a case comes to.
+    #[must_use]
+    pub fn reached(&self) -> usize {
+        self.noticed + self.missed.len()
+    }
+
+    /// How many of a hundred are noticed, rounded down; none where none was reached.
+    #[must_use]
+    pub fn percent(&self) -> Option<usize> {
+        (self.noticed * 100).checked_div(self.reached())
+    }
+}
+
+/// Tries mutants of a component on its cases, all of which pass.
+///
+/// # Errors
+/// When the component itself does not load.
+pub fn run(
+    runtime: &Runtime,
+    component: &[u8],
+    cases: &[Case],
+    limits: Limits,
+    bounds: Bounds,
+    said: &mut dyn FnMut(&Mutants),
+) -> Result<Mutants, LoadPluginError> {
+    let from = runtime.clock.elapsed();
+    let mut order = sites(component)?;
+    shuffle(&mut order, bounds.seed);
+    let mut mutants = Mutants { places: order.len(), ..Mutants::default() };
+    let mut changed = component.to_vec();
+    for site in order {
+        if mutants.reached() >= bounds.count {
+            break;
+        }
+        if runtime.clock.elapsed().saturating_sub(from) >= bounds.time {
+            mutants.out_of_time = true;
+            break;
+        }
+        match tried(runtime, &mut changed, &site, (cases, limits)) {
+            Tried::Noticed => mutants.noticed += 1,
+            Tried::Unreached => mutants.unreached += 1,
+            Tried::Invalid => {}
+            Tried::Missed => {
+                let Site { at, function, what, .. } = site;
+                mutants.missed.push(Mutant { offset: at, function, what });
+            }
+        }
+        said(&mutants);
+    }
+    mutants.missed.sort_by_key(|mutant| mutant.offset);
+    Ok(mutants)
+}
+
+enum Tried {
+    Noticed,
+    Missed,
+    Unreached,
+    Invalid,
+}
+
+fn tried(runtime: &Runtime, changed: &mut [u8], site: &Site, with: (&[Case], Limits)) -> Tried {
+    let outcome = |bytes: &[u8]| runtime.compile(bytes).ok().map(|plugin| is_noticed(&plugin, with));
+    let before = site.put(changed, &site.with);
+    let noticed = outcome(changed);
+    let tried = match noticed {
+        None => Tried::Invalid,
+        Some(true) => Tried::Noticed,
+        Some(false) => {
+            site.put(changed, &site.trap);
+            // A trap is noticed wherever somebody comes.
+            if outcome(changed) == Some(true) { Tried::Missed } else { Tried::Unreached }
+        }
+    };
+    site.put(changed, &before);
+    tried
+}
+
+/// Whether a case that passes with the component does not with the mutant.
+fn is_noticed(plugin: &CompiledPlugin, (cases, limits): (&[Case], Limits)) -> bool {
+    let differs = |case: &Case| match ask_alone(plugin, case, limits) {
+        Got::Broken(_) => true,
+        got => !case.expected.compare(&got).is_empty(),
+    };
+    cases.iter().any(differs)
+}
+
+/// In an order that only the seed knows: xorshift, Fisher and Yates.
+fn shuffle(sites: &mut [Site], seed: u64) {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    for last in (1..sites.len()).rev() {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let bound = u64::try_from(last + 1).unwrap_or(u64::MAX);
+        sites.swap(last, usize::try_from(state % bound).unwrap_or(0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builtin;
+    use crate::cases;
+    use crate::tests::runtime;
+
+    fn bounds(count: usize) -> Bounds {
+        Bounds { count, time: Duration::from_secs(3600), seed: 7 }
+    }
+
+    #[test]
+    fn places_are_chosen_by_the_seed_alone() {
+        let chosen = |seed| {
+            let mut all = sites(builtin::AZURE_HEALTH).unwrap();
+            shuffle(&mut all, seed);
+            all.iter().take(20).map(|site| site.at).collect::<Vec<_>>()
+        };
+        assert_eq!(chosen(1), chosen(1));
+        assert_ne!(chosen(1), chosen(2));
+    }
+
+    #[test]
+    fn a_share_of_what_was_reached() {
+        let mutant = |offset| Mutant { offset, function: 0, what: What::Comparison };
+        let mutants =
+            Mutants { noticed: 9, missed: vec![mutant(1)], unreached: 40, places: 50, out_of_time: false };
+        assert_eq!((mutants.reached(), mutants.percent()), (10, Some(90)));
+        assert_eq!(Mutants::default().percent(), None);
+    }
+
+    #[test]
+    fn cases_notice_and_no_cases_do_not() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/guests");
+        let wat = std::fs::read(folder.join("skip.wat")).unwrap();
+        let component = wat::parse_bytes(&wat).unwrap();
+        let none = run(&runtime(), &component, &[], Limits::DEFAULT, bounds(5), &mut |_| ()).unwrap();
+        assert_eq!((none.noticed, none.missed.len()), (0, 0), "nobody comes anywhere: {none:?}");
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/prometheus-gauge");
+        let component = std::fs::read(folder.join("prometheus-gauge.wasm")).unwrap();
+        let cases = cases::read(&folder.join("cases")).unwrap();
+        let few = run(&runtime(), &component, &cases, Limits::DEFAULT, bounds(2), &mut |_| ()).unwrap();
+        assert_eq!(few.reached(), 2, "{few:?}");
+    }
+}

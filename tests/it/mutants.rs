@@ -1,0 +1,50 @@
+//! `plugin test --mutants`: what cases are worth.
+
+use serde_json::Value;
+
+use crate::support::{Site, repository};
+
+fn gauge() -> String {
+    repository().join("plugins/prometheus-gauge").display().to_string()
+}
+
+fn tried(site: &Site, more: &[&str]) -> (i32, Value) {
+    let plugin = gauge();
+    let args = [&["plugin", "test", plugin.as_str(), "--mutants", "--json"][..], more].concat();
+    let finished = site.run(&args);
+    let report = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{finished:?}"));
+    (finished.code, report)
+}
+
+#[test]
+fn the_same_seed_makes_the_same_mutants_and_too_few_noticed_is_a_no() {
+    let site = Site::new();
+    let wanted = ["--count", "3", "--seed", "5", "--for", "3000", "--at-least", "0"];
+    let (code, first) = tried(&site, &wanted);
+    assert_eq!(code, 0, "{first}");
+    let mutants = &first["mutants"];
+    assert_eq!(mutants["reached"], 3, "{first}");
+    let missed = mutants["missed"].as_array().unwrap().len() as u64;
+    assert_eq!(mutants["noticed"].as_u64().unwrap() + missed, 3, "{first}");
+    let (_, again) = tried(&site, &wanted);
+    assert_eq!(again["mutants"], first["mutants"]);
+    let (code, report) = tried(&site, &["--count", "1", "--for", "3000", "--at-least", "101"]);
+    assert_eq!((code, &report["good"]), (1, &Value::Bool(false)), "{report}");
+}
+
+#[test]
+fn what_carries_the_runtime_of_a_language_is_not_tried() {
+    let site = Site::new();
+    let mut large =
+        std::fs::read(repository().join("plugins/prometheus-gauge/prometheus-gauge.wasm")).unwrap();
+    // A section of five million bytes, which means nothing.
+    large.extend([0x00, 0xc2, 0x96, 0xb1, 0x02, 0x01, b'x']);
+    large.resize(large.len() + 5_000_000, 0);
+    std::fs::create_dir(site.path("cases")).unwrap();
+    site.write("large.wasm", large);
+    let cases = format!("{}/cases", gauge());
+    let finished = site.run(&["plugin", "test", "large.wasm", "--cases", &cases, "--mutants"]);
+    assert!(finished.code == 2 && finished.stderr.contains("carries the runtime"), "{finished:?}");
+    let alone = site.run(&["plugin", "test", "large.wasm", "--cases", &cases, "--seed", "1"]);
+    assert_eq!(alone.code, 2, "a seed of what? {alone:?}");
+}
