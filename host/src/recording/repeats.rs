@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn a_small_fleet_comes_together_and_a_large_one_has_a_rate() {
         let mut repeats = Repeats::new(Timestamp(0));
-        let mut at = |millis: u64| {
+        let mut at = |millis: i64| {
             let mut written = 0;
             while repeats.take(1024, Timestamp(millis)).0 == MayRepeat::Yes {
                 written += 1024;
