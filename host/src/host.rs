@@ -35,7 +35,7 @@ use crate::probe::Prober;
 use crate::reload::Reloader;
 use crate::shell::{self, Door, Drivers, Shell};
 use crate::store::SqliteStore;
-use phasegate_core::domain::PluginName;
+use phasegate_core::domain::{DriverWord, PluginName};
 use phasegate_core::kernel::Event;
 use phasegate_core::lifecycle::{self, RefusalReason, Stage, Standing};
 use phasegate_core::record::{Opened, ReadTrail};
@@ -109,10 +109,7 @@ impl Host {
         parts::hand_out_memories(config, &mut opened.stored, &plugins);
         let found_before = parts::found_before(config, &mut opened.stored);
         let by_set = Arc::new(parts::PluginOfSet::of(config));
-        let (notes, noted) = mpsc::channel(NOTES_MAX);
-        let (words, heard) = Words::new();
-        let says = (notes, words);
-        let drivers = Drivers::new(parts::ground(config), says, tokio::runtime::Handle::current());
+        let (drivers, noted, heard) = drivers(config);
         let configured = parts::configured(config, &drivers)?;
         let (prober, shortages) = parts::prober(clock, &plugins, &by_set, &door)?;
         let retold = tokio::spawn(parts::pass_words(heard, door.clone(), Arc::clone(&measures)));
@@ -228,6 +225,14 @@ impl Host {
             task.abort();
         }
     }
+}
+
+/// No driver yet, and what those that come will say.
+fn drivers(config: &Config) -> (Drivers, mpsc::Receiver<DriverNote>, mpsc::Receiver<DriverWord>) {
+    let (notes, noted) = mpsc::channel(NOTES_MAX);
+    let (words, heard) = Words::new();
+    let runtime = tokio::runtime::Handle::current();
+    (Drivers::new(parts::ground(config), (notes, words), runtime), noted, heard)
 }
 
 /// What goes on beside the loop and the door, until the host ends.

@@ -3,6 +3,7 @@
 //! What may happen stands in `what`. Text is made when an entry is shown, in `text`; nothing reads it back.
 
 mod text;
+mod wait;
 mod what;
 
 use std::collections::BTreeSet;
@@ -27,7 +28,8 @@ pub struct Stall {
     pub until: Option<Timestamp>,
 }
 
-pub use what::{Doubt, HoldState, PluginWish, QuarantineState, Wait, What};
+pub use wait::Wait;
+pub use what::{Doubt, HoldState, PluginWish, QuarantineState, What};
 
 /// One line of the trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -163,13 +163,16 @@ impl Strategy {
                 other: other.clone(),
             }));
         }
-        let paired: BTreeSet<&Location> = self.geo_pairs.iter().flat_map(|(a, b)| [a, b]).collect();
-        let unknown = paired.into_iter().filter(|region| !regions.contains(*region));
+        // A pair neither of which has sets is one of a list that serves several estates.
+        let half = |(a, b): &(Location, Location)| match (regions.contains(a), regions.contains(b)) {
+            (true, false) => Some(b.clone()),
+            (false, true) => Some(a.clone()),
+            (true, true) | (false, false) => None,
+        };
+        let unknown: BTreeSet<Location> = self.geo_pairs.iter().filter_map(half).collect();
+        let known = || regions.clone();
         problems.extend(
-            unknown.map(|region| StrategyProblem::UnknownPair {
-                region: region.clone(),
-                known: regions.clone(),
-            }),
+            unknown.into_iter().map(|region| StrategyProblem::UnknownPair { region, known: known() }),
         );
         let selves = self.geo_pairs.iter().filter(|(a, b)| a == b);
         problems.extend(selves.map(|(region, _)| StrategyProblem::PairOfOne { region: region.clone() }));

@@ -11,6 +11,7 @@ use super::hooks::{self, BatchHook};
 use super::member::{Member, MemberState};
 use super::state::{Progress, Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, fail, go};
+use super::trip::Trip;
 use super::view::FleetView;
 use super::{evidence, surge, trip, verdict};
 
@@ -401,6 +402,8 @@ fn has_failed_after_all(member: &mut Member, why: &str, now: Timestamp) -> Optio
     if member.is_surge() {
         return None;
     }
+    // It goes nowhere but back from here.
+    member.trip = Trip::None;
     member.applied_have_failed(why);
     member.try_again_to_restore();
     Some(member.next(OnInstanceFailure::Restore, now))

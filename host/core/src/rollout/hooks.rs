@@ -306,7 +306,14 @@ pub(super) fn follows(
         // Nobody looks at it any more.
         (Moment::After, None) if stops.is_some() && then.is_settling() => {}
         (_, None) => return Some(then),
-        (Moment::Before, Some(reason)) => member.is_barred(direction, reason),
+        (Moment::Before, Some(reason)) => {
+            // What is brought back because of the end is barred, too.
+            if let (Direction::Back, Some(why)) = (direction, stops) {
+                let blamed = member.blame(why);
+                member.applied_have_failed(&blamed);
+            }
+            member.is_barred(direction, reason);
+        }
         (Moment::After, Some(reason)) => {
             if direction == Direction::Back && member.trip == Trip::Back {
                 member.way_back_has_failed(reason);

@@ -327,8 +327,13 @@ fn resume(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) {
         // No instance has answered yet: a snapshot at the old time would hold the whole fleet.
         *until = (*until).max(now + upgrade.policy.prepare_max);
     }
+    let was_stopping = matches!(upgrade.stage, Stage::Stopping { .. });
     hooks::resume(upgrade, now, out);
     if let Stage::Stopping { batch } = upgrade.stage {
+        // What only began to stop with the end of its hook has just been asked for.
+        if !was_stopping {
+            return;
+        }
         return stopping::resume(upgrade, batch, now, out);
     }
     let open: Vec<InstanceId> = upgrade.members.in_flight().cloned().collect();

@@ -203,7 +203,14 @@ pub(super) fn choose_replacements(upgrade: &mut Upgrade, members: &[InstanceId],
         Component::Extension(name) => Some(order.iter().position(|one| one == name).unwrap_or(order.len())),
     };
     for id in &surging {
-        upgrade.members.update(id, |member| match fresh.next_like(id) {
+        // One that another member was to get, and never did, is that one's.
+        let by = loop {
+            match fresh.next_like(id) {
+                Some(by) if upgrade.members.behind(&by).is_some() => {}
+                next => break next,
+            }
+        };
+        upgrade.members.update(id, |member| match by {
             Some(by) => {
                 member.way = Way::Beside { by };
                 member.parts.sort_by_key(turn);

@@ -235,7 +235,7 @@ component = "db.wasm" |  | plugins[0].component: is missing
 #mode | retryAfter = "P1D" ; retryLimit = 0 | retryLimit: is 0 (allowed: 1 to 100)
 #mode | retryAfter = "P1D" ; retryLimit = 101 | retryLimit: is 101 (allowed: 1 to 100)
 #mode | retryLimit = 3 | retryLimit: is set although retryAfter is not
-#rolling | onBakeFailure = "stop" | onBakeFailure: is set although bake is not
+#mode | onBakeFailure = "stop" | onBakeFailure: is set although bake is not
 #mode | retryLimit = "3" | retryLimit: is a string "3"
 #gate | deadline = 'PT0S' | healthGate.deadline: leaves no time: wait and stableFor take 0 s, deadline is 0
 #gate | stableFor = 'P1Y' | healthGate.stableFor: "P1Y" uses years or months

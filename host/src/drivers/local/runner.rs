@@ -90,7 +90,7 @@ pub(in crate::drivers) struct Finished {
 /// Why a program was ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::drivers) enum Cut {
-    /// Its time was over, or the host ends.
+    /// Its time was over, or nobody waits for it any more.
     Time,
     /// A person wanted its end.
     Wish,
@@ -182,10 +182,10 @@ async fn run(job: Job, mut answer: Answer, guard: Rc<GuardLink>, mut stage: watc
     let status = tokio::select! {
         biased;
         status = started.leader.exited() => Ok(status),
-        () = host_waits_no_longer(&mut stage, job.at_exit) => Err(Cut::Time),
-        () = answer.closed() => Err(Cut::Time),
-        () = job.end.wanted() => Err(Cut::Wish),
-        () = awake::sleep(job.limit) => Err(Cut::Time),
+        () = host_waits_no_longer(&mut stage, job.at_exit) => Err(None),
+        () = answer.closed() => Err(Some(Cut::Time)),
+        () = job.end.wanted() => Err(Some(Cut::Wish)),
+        () = awake::sleep(job.limit) => Err(Some(Cut::Time)),
         never = tell(&started.output, started.errors.as_ref(), job.voice.as_ref()) => match never {},
     };
     let forced = reached(&mut stage, Stage::Forced);
@@ -200,7 +200,8 @@ async fn run(job: Job, mut answer: Answer, guard: Rc<GuardLink>, mut stage: watc
     let finished = match status {
         Ok(Err(error)) => Err(RunError::Wait { program: job.program, error }),
         Ok(Ok(status)) => Ok(Finished { status: Ok(status), output, errors }),
-        Err(cut) => Ok(Finished { status: Err(cut), output, errors }),
+        Err(Some(cut)) => Ok(Finished { status: Err(cut), output, errors }),
+        Err(None) => Err(RunError::Ended),
     };
     _ = answer.send(finished);
 }

@@ -192,23 +192,7 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Now) -> String {
             format!("fleet to be healthy after the host's restart, {} s at most", seconds(*until))
         }
         WaitsFor::Driver { work, instances, goes, says } => {
-            let work = match work {
-                DriverWork::BringBack => "bring back",
-                DriverWork::Create => "create",
-                DriverWork::Delete => "delete",
-                DriverWork::Change => "change",
-                DriverWork::Stop => "end what it does with",
-            };
-            let goes = match (goes, says) {
-                (DriverGoes::On, None) => String::new(),
-                (DriverGoes::On, Some(says)) => format!(", which says: {says}"),
-                (DriverGoes::Busy, says) => format!(", which is busy: {}", says.unwrap_or("no word")),
-                (DriverGoes::Silent { since }, says) => {
-                    let last = says.map_or_else(String::new, |says| format!("; its last words: {says}"));
-                    format!(", of which nothing was heard for {} s{last}", now.at.since(*since).as_secs())
-                }
-            };
-            format!("driver to {work} {}{goes}", some(instances))
+            format!("driver to {} {}{}", verb(*work), some(instances), goes_on(*goes, *says, now.at))
         }
         WaitsFor::Hook { hook, batch, instances, says } => {
             let whose = batch.map_or_else(|| some(instances), |number| format!("batch {number}"));
@@ -218,6 +202,29 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Now) -> String {
         WaitsFor::Gate(few) => format!("health of {}", some(few)),
         WaitsFor::HealthyAgain => {
             "upgraded instances to be healthy again after the host's restart".to_owned()
+        }
+    }
+}
+
+fn verb(work: DriverWork) -> &'static str {
+    match work {
+        DriverWork::BringBack => "bring back",
+        DriverWork::Create => "create",
+        DriverWork::Delete => "delete",
+        DriverWork::Change => "change",
+        DriverWork::Stop => "end what it does with",
+    }
+}
+
+/// How it goes with a driver, and what it said last.
+fn goes_on(goes: DriverGoes, says: Option<&str>, now: Timestamp) -> String {
+    match (goes, says) {
+        (DriverGoes::On, None) => String::new(),
+        (DriverGoes::On, Some(says)) => format!(", which says: {says}"),
+        (DriverGoes::Busy, says) => format!(", which is busy: {}", says.unwrap_or("no word")),
+        (DriverGoes::Silent { since }, says) => {
+            let last = says.map_or_else(String::new, |says| format!("; its last words: {says}"));
+            format!(", of which nothing was heard for {} s{last}", now.since(since).as_secs())
         }
     }
 }
@@ -318,7 +325,6 @@ mod tests {
         let copied: Hold = [Doubt::Copied].into_iter().collect();
         let ids = ids(2);
         let few = || Few::of(&ids);
-        let goes = |goes, says| WaitsFor::Driver { work: DriverWork::Change, instances: few(), goes, says };
         let driver = |work| WaitsFor::Driver { work, instances: few(), goes: DriverGoes::On, says: None };
         let phase = |number| PhaseName::Number(Phase::new(number).unwrap());
         for (waiting, expected) in [
@@ -366,6 +372,19 @@ mod tests {
             (driver(DriverWork::Create), "driver to create instances web-0, web-1"),
             (driver(DriverWork::Delete), "driver to delete instances web-0, web-1"),
             (driver(DriverWork::Change), "driver to change instances web-0, web-1"),
+            (WaitsFor::Gate(few()), "health of instances web-0, web-1"),
+            (WaitsFor::HealthyAgain, "upgraded instances to be healthy again after the host's restart"),
+        ] {
+            assert_eq!(line(&waiting, &name, now), expected);
+        }
+    }
+
+    #[test]
+    fn a_wait_for_a_driver_says_how_it_goes_in_its_words() {
+        let (name, now, ids) = (ScaleSetName::parse("orders").unwrap(), Timestamp(1_000), ids(2));
+        let few = || Few::of(&ids);
+        let goes = |goes, says| WaitsFor::Driver { work: DriverWork::Change, instances: few(), goes, says };
+        for (waiting, expected) in [
             (
                 goes(DriverGoes::On, Some("copying")),
                 "driver to change instances web-0, web-1, which says: copying",
@@ -378,8 +397,6 @@ mod tests {
                 goes(DriverGoes::Silent { since: Timestamp(0) }, Some("copying")),
                 "driver to change instances web-0, web-1, of which nothing was heard for 1 s; its last words: copying",
             ),
-            (WaitsFor::Gate(few()), "health of instances web-0, web-1"),
-            (WaitsFor::HealthyAgain, "upgraded instances to be healthy again after the host's restart"),
         ] {
             assert_eq!(line(&waiting, &name, Now::same(now)), expected);
         }

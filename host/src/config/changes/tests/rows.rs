@@ -261,6 +261,12 @@ pub(super) fn release_rows() -> Vec<Row> {
     let mut rows = vec![
         ("[recording]", ONE, "[recording]", Set("releases")),
         ("[recording]", ONE, TWO, Set("releases")),
+        (
+            "address = \"127.0.0.1:1\" }",
+            "address = \"127.0.0.1:1\", zone = \"1\" }",
+            "address = \"127.0.0.1:1\", zone = \"2\" }",
+            Set("instances: 1 changed"),
+        ),
         ("#set", "kind = \"uniform\"", "kind = \"serviceFabric\"", Set("kind")),
         ("#set", "location = \"a\"", "location = \"b\"", Set("location")),
         ("#set", "subscription = \"a\"", "subscription = \"b\"", Set("subscription")),
