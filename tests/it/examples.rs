@@ -33,8 +33,12 @@ fn example(name: &str, ports: &[(u16, u16)]) -> Site {
         fs::copy(entry.path(), &to).unwrap();
         if to.extension().is_some_and(|extension| extension == "toml") {
             let mut text = fs::read_to_string(&to).unwrap();
-            for (from, to) in ports {
-                text = text.replace(&from.to_string(), &to.to_string());
+            // In two steps: a port that was put in may look like one that is yet to be replaced.
+            for (index, (from, _)) in ports.iter().enumerate() {
+                text = text.replace(&from.to_string(), &format!("<port {index}>"));
+            }
+            for (index, (_, to)) in ports.iter().enumerate() {
+                text = text.replace(&format!("<port {index}>"), &to.to_string());
             }
             fs::write(&to, text).unwrap();
         }

@@ -89,7 +89,7 @@ fn of_an_agent() {
     let agent = Agent::start(move |_, _| match (free.exists(), go.exists()) {
         (false, _) => answer(503, "", "the vault is sealed"),
         (true, false) => answer(202, "", r#"{"message": "image 2 of 5"}"#),
-        (true, true) => answer(200, "", r#"{"state": "succeeded"}"#),
+        (true, true) => answer(200, "", r#"{"state": "done"}"#),
     });
     let driver = format!("kind = \"http\"\nurl = \"http://127.0.0.1:{}/{{id}}\"", agent.port);
     site.write("phasegate.toml", toml(&driver));

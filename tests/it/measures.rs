@@ -58,7 +58,7 @@ fn a_scrape_finds_every_measure_in_both_formats() {
     let databases = fleet::databases(3);
     let toml = databases.toml().replacen(
         "[[scaleSets.instances]]",
-        "[[scaleSets.instances]]\nprotectFromScaleSetActions = true",
+        "[[scaleSets.instances]]\nprotectionPolicy = { protectFromScaleSetActions = true }",
         1,
     );
     site.write("phasegate.toml", toml);

@@ -195,7 +195,8 @@ fn a_host_without_descriptors_blames_itself_and_answers() {
     let log = site.log();
     assert_eq!(log.matches("short of file descriptors: instances are not asked").count(), 1, "{log}");
     assert!(log.contains("raise it with `ulimit -n`"), "{log}");
-    assert!(metrics(&site).contains("\nprocess_max_fds 48.0\n"));
+    // Reading it takes a descriptor, too.
+    wait_for("its limit", || metrics(&site).contains("\nprocess_max_fds 48.0\n").then_some(()));
     drop(silent);
     assert_eq!(end(host), Some(0));
 }

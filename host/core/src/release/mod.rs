@@ -16,6 +16,7 @@
 pub mod catalogue;
 mod enrolment;
 mod estate;
+mod gates;
 mod plan;
 mod reasons;
 mod state;
@@ -25,10 +26,11 @@ mod strategy;
 pub use catalogue::{PublishError, Published, PublishedVersion, Publishing, Withdrawn};
 pub use enrolment::{Left, Moves, may_move, resolve};
 pub use estate::{Child, ChildEnd, EstateView, Facts, Tally, Well};
+pub use gates::not_through_before;
 pub use plan::{PlannedPhase, PlannedSet, ReleasePlan, plan};
 pub use reasons::{NotBegun, why_not_begun};
 pub use state::{End, How, Line, Part, Release, ReleaseState, Run};
-pub use step::{Action, Step, held, not_through_before, step};
+pub use step::{Action, Step, held, step};
 pub use strategy::{Strategy, StrategyProblem, Unlisted};
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::estate::{EstateView, Facts};
+use super::gates::Gates;
 use super::state::{How, Release, ReleaseState, Run};
-use super::step::{Gates, is_retried};
+use super::step::is_retried;
 use crate::domain::{Location, ScaleSetName, Timestamp, UpgradeId};
 
 /// Between two tries to start an upgrade that was refused.

@@ -3,10 +3,11 @@
 //! Total: it may be called at any time, and gives the same for the same. Sets that changed are named by the caller,
 //! so that an event of one set costs what that set costs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::enrolment::{Left, Moves};
 use super::estate::{Child, ChildEnd, EstateView, Facts, Well};
+use super::gates::{Gates, forget_excuses};
 use super::reasons::{NotBegun, REFUSED_AGAIN, judge};
 use super::state::{End, How, Part, Release, ReleaseState, Run};
 use crate::domain::{Location, ScaleSetName, Timestamp};
@@ -45,123 +46,6 @@ pub struct Step {
 impl Step {
     fn wake(&mut self, at: Timestamp) {
         self.wake_at = Some(self.wake_at.map_or(at, |before| before.min(at)));
-    }
-}
-
-/// Which region phases may begin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Gates {
-    /// The first region phase that is not through, and the first of its sets.
-    first_open: Option<(usize, ScaleSetName)>,
-    /// The same of region phases that a person let begin, without those that they wait for no longer.
-    excused: BTreeMap<usize, Option<(usize, ScaleSetName)>>,
-    /// When the gate may open by time alone.
-    wake_at: Option<Timestamp>,
-}
-
-impl Gates {
-    pub(super) fn of(release: &Release, now: Timestamp) -> Self {
-        let mut first_open: Option<(usize, ScaleSetName)> = None;
-        let mut wake_at: Option<Timestamp> = None;
-        let mut excused: BTreeMap<usize, Option<(usize, ScaleSetName)>> =
-            release.excused.keys().map(|phase| (*phase, None)).collect();
-        let silent = silent(release);
-        for (name, part) in &release.parts {
-            if is_through(release, part, now) && !is_silent(&silent, part) {
-                continue;
-            }
-            if let (Run::Done, Some(since)) = (&part.run, part.well_since) {
-                let until = since + release.strategy.bake;
-                if until > now {
-                    wake_at = Some(wake_at.map_or(until, |before| before.min(until)));
-                }
-            }
-            if first_open.as_ref().is_none_or(|(phase, _)| part.phase < *phase) {
-                first_open = Some((part.phase, name.clone()));
-            }
-            for (phase, open) in &mut excused {
-                let is_excused = release.excused.get(phase).is_some_and(|sets| sets.contains(name));
-                let is_first = open.as_ref().is_none_or(|(before, _)| part.phase < *before);
-                if part.phase < *phase && !is_excused && is_first {
-                    *open = Some((part.phase, name.clone()));
-                }
-            }
-        }
-        Self { first_open, excused, wake_at }
-    }
-
-    /// What a region phase waits for; none when it may begin.
-    pub(super) fn shut(&self, phase: usize) -> Option<(usize, &ScaleSetName)> {
-        if let Some(open) = self.excused.get(&phase) {
-            return open.as_ref().map(|(first, set)| (*first, set));
-        }
-        let (first, set) = self.first_open.as_ref()?;
-        (phase > *first).then_some((*first, set))
-    }
-}
-
-/// The sets of earlier region phases that a region phase waits for.
-#[must_use]
-pub fn not_through_before(release: &Release, phase: usize, now: Timestamp) -> BTreeSet<ScaleSetName> {
-    let silent = silent(release);
-    let is_open = |part: &Part| !is_through(release, part, now) || is_silent(&silent, part);
-    let before = release.parts.iter().filter(|(_, part)| part.phase < phase);
-    before.filter(|(_, part)| is_open(part)).map(|(name, _)| name.clone()).collect()
-}
-
-/// Region phases that have shown nothing: a set was to be part, and nobody anywhere in them has the version. Whoever is
-/// left out by people is missed by nobody.
-fn silent(release: &Release) -> BTreeSet<usize> {
-    let mut silent = BTreeSet::new();
-    let mut shown = BTreeSet::new();
-    for part in release.parts.values() {
-        match &part.run {
-            Run::Done if part.has_shown => _ = shown.insert(part.phase),
-            // It has shown that it failed, and was passed over for that.
-            Run::Ended { .. } => _ = shown.insert(part.phase),
-            Run::Done | Run::Left(Left::HeldUnhealthy) => _ = silent.insert(part.phase),
-            Run::Left(_) | Run::Waits | Run::Runs | Run::GoesBack | Run::Back => {}
-        }
-    }
-    silent.retain(|phase| !shown.contains(phase));
-    silent
-}
-
-/// Whether a set is one of those that a region phase without evidence waits for.
-fn is_silent(silent: &BTreeSet<usize>, part: &Part) -> bool {
-    silent.contains(&part.phase) && matches!(part.run, Run::Done | Run::Left(Left::HeldUnhealthy))
-}
-
-/// An approval is for what waits when it is given: who was through since is waited for again.
-fn forget_excuses(release: &mut Release, now: Timestamp, out: &mut Step) {
-    if release.excused.is_empty() {
-        return;
-    }
-    let mut excused = std::mem::take(&mut release.excused);
-    let silent = silent(release);
-    let is_done =
-        |part: &Part| part.run == Run::Done && is_through(release, part, now) && !is_silent(&silent, part);
-    let is_over = |name: &ScaleSetName| release.parts.get(name).is_none_or(is_done);
-    for sets in excused.values_mut() {
-        let before = sets.len();
-        sets.retain(|name| !is_over(name));
-        out.head_changed |= sets.len() != before;
-    }
-    excused.retain(|_, sets| !sets.is_empty());
-    release.excused = excused;
-}
-
-/// Whether later region phases need not wait for a set.
-fn is_through(release: &Release, part: &Part, now: Timestamp) -> bool {
-    match &part.run {
-        Run::Left(_) | Run::Back => true,
-        Run::Done => {
-            let baked = |since: Timestamp| since + release.strategy.bake <= now;
-            part.seen_well && part.well_since.is_some_and(baked)
-        }
-        Run::Ended { how: How::Faulted, .. } => true,
-        Run::Runs => part.passed_over,
-        Run::Waits | Run::Ended { how: How::Incomplete | How::Cancelled, .. } | Run::GoesBack => false,
     }
 }
 

@@ -127,7 +127,10 @@ impl World<'_> {
             }
             let is_new =
                 |set: &Arc<crate::kernel::SetState>| set.members().any(|one| one.is_provisioned_first());
-            let is_calm = |set: &Arc<crate::kernel::SetState>| set.census().initializing().is_empty();
+            // It may take several probes until one counts as healthy.
+            let is_calm = |set: &Arc<crate::kernel::SetState>| {
+                set.census().initializing().is_empty() && set.census().unhealthy().is_empty()
+            };
             let mut sets = self.kernel.fleet().sets();
             if sets.all(|set| is_calm(set) && !is_new(set)) {
                 break;
