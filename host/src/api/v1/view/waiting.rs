@@ -375,7 +375,7 @@ mod tests {
             (WaitsFor::Gate(few()), "health of instances web-0, web-1"),
             (WaitsFor::HealthyAgain, "upgraded instances to be healthy again after the host's restart"),
         ] {
-            assert_eq!(line(&waiting, &name, now), expected);
+            assert_eq!(line(&waiting, &name, Now::same(now)), expected);
         }
     }
 
