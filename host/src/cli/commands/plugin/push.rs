@@ -41,7 +41,7 @@ pub(super) fn run(args: &PushArgs) -> anyhow::Result<Exit> {
     inspect(&subject.bytes).fits.map_err(|error| Refused(format!("`{}` {error}", subject.name)))?;
     let signatures = signatures(&subject)?;
     if args.with_cases {
-        with_cases(&mut subject, signatures.is_some())?;
+        with_cases(&mut subject, signatures.as_deref())?;
     }
     let carried = cases::embedded(&subject.bytes)?.unwrap_or_default();
     let beside = if args.with_cases { Vec::new() } else { subject.cases_if_any(None)? };
@@ -127,9 +127,9 @@ fn signatures(subject: &Subject) -> anyhow::Result<Option<Vec<u8>>> {
     Ok(Some((text.collect::<Vec<_>>().join("\n") + "\n").into_bytes()))
 }
 
-/// Puts the cases beside the file into the component.
-fn with_cases(subject: &mut Subject, is_signed: bool) -> anyhow::Result<()> {
-    if is_signed {
+/// Puts the cases beside the file into the component, which must not be signed.
+fn with_cases(subject: &mut Subject, signature: Option<&[u8]>) -> anyhow::Result<()> {
+    if signature.is_some() {
         let said = "is signed, and with cases it would be another file; put them in with `plugin build --with-cases`, and \
                     sign that";
         return Err(Refused(format!("`{}` {said}", subject.name)).into());

@@ -113,19 +113,7 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
     if let Some(waiting) = &detail.waiting {
         text.push_str(&format!("waiting for: {waiting}\n"));
     }
-    if let Some(estimate) = &detail.estimate {
-        let until = match &estimate.ends_at {
-            Some(ends_at) => format!(", until {ends_at}"),
-            None => " once it goes on".to_owned(),
-        };
-        text.push_str(&format!(
-            "about {} left{until}: {} more {} of {:.0} s\n",
-            duration(estimate.seconds_left),
-            estimate.batches_left,
-            if estimate.batches_left == 1 { "batch" } else { "batches" },
-            estimate.seconds_per_batch,
-        ));
-    }
+    text.push_str(&detail.estimate.as_ref().map_or_else(String::new, render_estimate));
     if let Some(retry_at) = &detail.retry_at {
         text.push_str(&format!("is tried again at {retry_at}\n"));
     }
@@ -152,6 +140,21 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
     text.push_str(&render_runs(&detail.runs));
     text.push_str(&render_helps(&detail.helps));
     text
+}
+
+/// How long it will still take.
+fn render_estimate(estimate: &wire::Estimate) -> String {
+    let until = match &estimate.ends_at {
+        Some(ends_at) => format!(", until {ends_at}"),
+        None => " once it goes on".to_owned(),
+    };
+    format!(
+        "about {} left{until}: {} more {} of {:.0} s\n",
+        duration(estimate.seconds_left),
+        estimate.batches_left,
+        if estimate.batches_left == 1 { "batch" } else { "batches" },
+        estimate.seconds_per_batch,
+    )
 }
 
 /// How it stands with each component, where there are several.
