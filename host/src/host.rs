@@ -91,6 +91,7 @@ impl Host {
     /// # Errors
     /// [`EndedAtStartError`] when it was ended; when the port is taken, the data directory cannot be used, a plugin does not load, or the
     /// machine gives no resources.
+    #[expect(clippy::too_many_lines, reason = "the order in which parts start is read in one place")]
     pub async fn start(config: &Config, mut options: HostOptions<'_>) -> anyhow::Result<Self> {
         machine::raise_file_limit();
         let in_force = Arc::new(InForce::start(config.server.access.clone())?);

@@ -80,6 +80,7 @@ impl Reloader {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "all of a reload or nothing of it, in one place")]
     async fn try_reload(&self, current: &mut Config, by: By) -> Result<wire::Reload, CommandError> {
         let refused = |message: String| CommandError::new(CommandErrorKind::Refused, message);
         let path = current.path.clone();

@@ -218,6 +218,7 @@ impl Looker {
             self.refused.iter().map(|(version, (_, why))| (version.clone(), why.clone())).collect();
     }
 
+    #[expect(clippy::fn_params_excessive_bools, reason = "it is a wire's field, passed on")]
     async fn publish(
         &self,
         version: &ReleaseVersion,
@@ -250,6 +251,7 @@ mod tests {
     }
 
     /// A looker at a file, and what it has published.
+    #[expect(clippy::type_complexity, reason = "what was published, and whether it begins")]
     fn looker(place: &std::path::Path, checker: &[&str]) -> (Looker, Arc<Mutex<Vec<(String, bool)>>>) {
         let published: Arc<Mutex<Vec<(String, bool)>>> = Arc::default();
         let (told, known) = (Arc::clone(&published), Arc::clone(&published));

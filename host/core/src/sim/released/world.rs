@@ -68,7 +68,7 @@ impl Settled<'_> {
     #[must_use]
     pub fn run(mut self) -> Course {
         self.0.publish();
-        self.0.to_the_end()
+        self.0.course_to_its_end()
     }
 }
 
@@ -158,7 +158,7 @@ impl World<'_> {
         self.turn();
     }
 
-    fn to_the_end(mut self) -> Course {
+    fn course_to_its_end(mut self) -> Course {
         let began = self.now.at;
         let mut halted: Option<(Timestamp, usize)> = None;
         while let Some(release) = self.release() {

@@ -132,6 +132,7 @@ fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one row for each thing that is waited for")]
 fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Now) -> String {
     let seconds = |until: Timestamp| until.since(now.at).as_secs_f32().ceil();
     match waiting {
