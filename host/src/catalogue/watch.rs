@@ -26,8 +26,6 @@ pub struct Publish {
     pub digest: Option<Digest>,
     /// Who says so.
     pub source: String,
-    /// Whether a release may follow from it by itself: not from one that another is newer than.
-    pub is_newest: bool,
 }
 
 /// Ends when it is recorded, or with why it is not.
@@ -200,31 +198,18 @@ impl Looker {
             .filter(|(version, digest)| differs(version, **digest) && !self.refused.contains_key(*version))
             .map(|(version, digest)| (version, *digest))
             .collect();
-        let mut newest: BTreeMap<u32, &ReleaseVersion> =
-            known.keys().map(|version| (version.major(), version)).collect();
-        // From the newest on, so that one release follows from what is accepted.
+        // From the newest on: the first of each major that is accepted begins a release, and the others none beside it.
         for (version, digest) in new.into_iter().rev() {
-            let is_newest = newest.get(&version.major()).is_none_or(|best| version > *best);
-            match self.publish(version, digest, is_newest).await {
-                Ok(()) if is_newest => _ = newest.insert(version.major(), version),
-                Ok(()) => {}
-                Err(why) => {
-                    tracing::warn!("the source {} of {}: {why}", self.source.place, self.subject);
-                    self.refused.insert(version.clone(), (digest, why));
-                }
+            if let Err(why) = self.publish(version, digest).await {
+                tracing::warn!("the source {} of {}: {why}", self.source.place, self.subject);
+                self.refused.insert(version.clone(), (digest, why));
             }
         }
         open(&self.view).refused =
             self.refused.iter().map(|(version, (_, why))| (version.clone(), why.clone())).collect();
     }
 
-    #[expect(clippy::fn_params_excessive_bools, reason = "it is a wire's field, passed on")]
-    async fn publish(
-        &self,
-        version: &ReleaseVersion,
-        digest: Option<Digest>,
-        is_newest: bool,
-    ) -> Result<(), String> {
+    async fn publish(&self, version: &ReleaseVersion, digest: Option<Digest>) -> Result<(), String> {
         let checked = check(&self.config.checker, &self.subject, (version, digest)).await;
         checked.map_err(|error| error.to_string())?;
         let publish = Publish {
@@ -232,7 +217,6 @@ impl Looker {
             version: version.clone(),
             digest,
             source: self.source.place.to_string(),
-            is_newest,
         };
         (self.behind.publish)(publish).await
     }
@@ -251,14 +235,13 @@ mod tests {
     }
 
     /// A looker at a file, and what it has published.
-    #[expect(clippy::type_complexity, reason = "what was published, and whether it begins")]
-    fn looker(place: &std::path::Path, checker: &[&str]) -> (Looker, Arc<Mutex<Vec<(String, bool)>>>) {
-        let published: Arc<Mutex<Vec<(String, bool)>>> = Arc::default();
+    fn looker(place: &std::path::Path, checker: &[&str]) -> (Looker, Arc<Mutex<Vec<String>>>) {
+        let published: Arc<Mutex<Vec<String>>> = Arc::default();
         let (told, known) = (Arc::clone(&published), Arc::clone(&published));
         let behind = Behind {
-            known: Arc::new(move |_| open(&known).iter().map(|(text, _)| (version(text), None)).collect()),
+            known: Arc::new(move |_| open(&known).iter().map(|text| (version(text), None)).collect()),
             publish: Arc::new(move |publish| {
-                open(&told).push((publish.version.to_string(), publish.is_newest));
+                open(&told).push(publish.version.to_string());
                 Box::pin(async { Ok(()) })
             }),
         };
@@ -284,10 +267,7 @@ mod tests {
         std::fs::write(&file, r#"["1.0", "1.10", "1.2", "2.0"]"#).unwrap();
         let (mut looker, published) = looker(&file, &[]);
         looker.look_once().await;
-        let first = open(&published).clone();
-        let newest: Vec<&str> =
-            first.iter().filter(|(_, newest)| *newest).map(|(it, _)| it.as_str()).collect();
-        assert_eq!((first.len(), newest), (4, vec!["2.0", "1.10"]));
+        assert_eq!(*open(&published), ["2.0", "1.10", "1.2", "1.0"], "the newest first");
         for (index, garbage) in ["{", r#"["1.0", "latest"]"#, ""].into_iter().enumerate() {
             std::fs::write(&file, garbage).unwrap();
             looker.look_once().await;
@@ -296,7 +276,7 @@ mod tests {
         }
         std::fs::write(&file, r#"["1.11"]"#).unwrap();
         looker.look_once().await;
-        assert_eq!(open(&published).last().cloned(), Some(("1.11".to_owned(), true)));
+        assert_eq!(open(&published).last().cloned(), Some("1.11".to_owned()));
         assert!(open(&looker.view).failing.is_none());
     }
 
@@ -309,7 +289,7 @@ mod tests {
         let (mut looker, published) = looker(&file, &["/bin/sh", "-c", &script]);
         looker.look_once().await;
         looker.look_once().await;
-        assert_eq!(*open(&published), [("1.0".to_owned(), true)]);
+        assert_eq!(*open(&published), ["1.0"]);
         assert_eq!(std::fs::read_to_string(&asked).unwrap().lines().count(), 2);
         let view = open(&looker.view).clone();
         assert_eq!(view.refused.keys().cloned().collect::<Vec<_>>(), [version("1.1")]);

@@ -323,9 +323,9 @@ pub(super) fn catalogue(config: &Config, clock: Clock, door: &Door) -> Arc<Watch
     let publish = move |publish: Publish| -> Publishing {
         let door = publishes.clone();
         Box::pin(async move {
-            let Publish { subject, version, digest, source, is_newest } = publish;
+            let Publish { subject, version, digest, source } = publish;
             let by = By { reason: Some(format!("listed by {source}")), ..By::host() };
-            let begins = if is_newest { Begins::ByItself } else { Begins::WhenStarted };
+            let begins = Begins::ByItself;
             let wanted = ReleaseCommand::Publish { subject, version, digest, begins };
             let answer = door.ask_within(FOUND_WITHIN, by, Command::Releases(Box::new(wanted))).await;
             answer.map(drop).map_err(|refusal| refusal.to_string())

@@ -85,6 +85,16 @@ fn walk(rig: &mut Rig, answer: impl Fn(&str) -> Result<(), &'static str>) -> Vec
     panic!("no end after {log:?}: {:?}", rig.upgrade());
 }
 
+/// A rig with these hooks in which an upgrade has come to its first one, and that one.
+fn at_the_first(hooks: &[HookKind]) -> (Rig, String, HookCall) {
+    let mut rig = rig(hooks);
+    rig.start("v2");
+    rig.pass(Duration::from_secs(1));
+    rig.everybody_answers();
+    let (line, Effect::Hook(call)) = taken(&mut rig).remove(0) else { panic!("a hook comes first") };
+    (rig, line, *call)
+}
+
 fn failure(rig: &Rig, instance: &str) -> Option<String> {
     rig.upgrade().members.get(&super::testing::id(instance)).and_then(Member::failure)
 }
@@ -208,11 +218,7 @@ fn a_crash_asks_for_the_same_hook_again_and_for_nothing_that_was_done() {
 
 #[test]
 fn a_hook_is_recorded_before_it_is_run() {
-    let mut rig = rig(&[HookKind::BeforeInstance]);
-    rig.start("v2");
-    rig.pass(Duration::from_secs(1));
-    rig.everybody_answers();
-    let (_, Effect::Hook(call)) = taken(&mut rig).remove(0) else { panic!("a hook comes first") };
+    let (mut rig, _, call) = at_the_first(&[HookKind::BeforeInstance]);
     rig.mood = DiskMood::Refuses;
     over(&mut rig, &call, FAILS);
     rig.pass(Duration::from_secs(1));
@@ -228,11 +234,7 @@ fn a_hook_is_recorded_before_it_is_run() {
 
 #[test]
 fn a_rollback_ends_the_hook_that_is_run_and_gives_back_what_it_took() {
-    let mut rig = rig(&[HookKind::BeforeInstance, HookKind::AfterInstance]);
-    rig.start("v2");
-    rig.pass(Duration::from_secs(1));
-    rig.everybody_answers();
-    let (_, Effect::Hook(call)) = taken(&mut rig).remove(0) else { panic!("a hook comes first") };
+    let (mut rig, _, call) = at_the_first(&[HookKind::BeforeInstance, HookKind::AfterInstance]);
     rig.ask(Command::Wish(name("orders"), Wish::CancelNow));
     let ended: Vec<String> = taken(&mut rig).into_iter().map(|(line, _)| line).collect();
     assert_eq!(ended, [format!("end {}", call.operation.0)]);
@@ -272,11 +274,7 @@ fn a_crash_in_the_hook_before_a_way_back_runs_it_again_and_goes_back() {
 
 #[test]
 fn a_hook_of_a_batch_that_is_ended_ends_the_upgrade_and_has_the_one_after_it() {
-    let mut rig = rig(&HookKind::ALL);
-    rig.start("v2");
-    rig.pass(Duration::from_secs(1));
-    rig.everybody_answers();
-    let (line, Effect::Hook(call)) = taken(&mut rig).remove(0) else { panic!("a hook comes first") };
+    let (mut rig, line, call) = at_the_first(&HookKind::ALL);
     assert_eq!(line, "beforeBatch 1 forward");
     rig.ask(Command::Wish(name("orders"), Wish::CancelNow));
     assert_eq!(taken(&mut rig).len(), 1, "it is ended");
@@ -288,11 +286,7 @@ fn a_hook_of_a_batch_that_is_ended_ends_the_upgrade_and_has_the_one_after_it() {
 
 #[test]
 fn what_a_hook_says_that_is_not_over_is_what_the_upgrade_waits_for() {
-    let mut rig = rig(&[HookKind::BeforeBatch]);
-    rig.start("v2");
-    rig.pass(Duration::from_secs(1));
-    rig.everybody_answers();
-    let (_, Effect::Hook(call)) = taken(&mut rig).remove(0) else { panic!("a hook comes first") };
+    let (mut rig, _, call) = at_the_first(&[HookKind::BeforeBatch]);
     let (scale_set, operation) = (call.scale_set.clone(), call.operation.clone());
     rig.turn(vec![Event::HookSays(HookSays { scale_set, operation, text: "error rate 2 %".to_owned() })]);
     let fleet = rig.kernel.fleet();
@@ -305,11 +299,7 @@ fn what_a_hook_says_that_is_not_over_is_what_the_upgrade_waits_for() {
 
 #[test]
 fn a_cancel_waits_for_no_batch_that_has_not_begun() {
-    let mut rig = rig(&HookKind::ALL);
-    rig.start("v2");
-    rig.pass(Duration::from_secs(1));
-    rig.everybody_answers();
-    let (line, Effect::Hook(call)) = taken(&mut rig).remove(0) else { panic!("a hook comes first") };
+    let (mut rig, line, call) = at_the_first(&HookKind::ALL);
     assert_eq!(line, "beforeBatch 1 forward");
     rig.ask(Command::Wish(name("orders"), Wish::Cancel));
     let ended: Vec<String> = taken(&mut rig).into_iter().map(|(line, _)| line).collect();
@@ -322,11 +312,7 @@ fn a_cancel_waits_for_no_batch_that_has_not_begun() {
 
 #[test]
 fn a_cancel_ends_the_hooks_before_instances_of_which_none_is_touched() {
-    let mut rig = rig(&[HookKind::BeforeInstance, HookKind::AfterInstance]);
-    rig.start("v2");
-    rig.pass(Duration::from_secs(1));
-    rig.everybody_answers();
-    let (_, Effect::Hook(call)) = taken(&mut rig).remove(0) else { panic!("a hook comes first") };
+    let (mut rig, _, call) = at_the_first(&[HookKind::BeforeInstance, HookKind::AfterInstance]);
     rig.ask(Command::Wish(name("orders"), Wish::Cancel));
     let ended: Vec<String> = taken(&mut rig).into_iter().map(|(line, _)| line).collect();
     assert_eq!(ended, [format!("end {}", call.operation.0)]);

@@ -235,8 +235,8 @@ impl World {
 
     /// A hook is over; the host hears of it if it is still there.
     pub(super) fn hooked(&mut self, hooked: Hooked, fence: Fence) {
-        if self.is_up(fence) {
-            self.hooks.remove(&hooked.operation);
+        // One answer each: one that was told to end may have been over by then.
+        if self.is_up(fence) && self.hooks.remove(&hooked.operation).is_some() {
             self.inbox.push(Event::Hooked(hooked));
         }
     }
@@ -244,7 +244,7 @@ impl World {
     /// A person wants a call to end: it answers soon that it did not bring about what it was to, and may have left
     /// it half done.
     fn end(&mut self, operation: &OperationId) {
-        if let Some((hooked, fence)) = self.hooks.remove(operation) {
+        if let Some((hooked, fence)) = self.hooks.get(operation).cloned() {
             let answer = Err("it was ended".to_owned());
             let takes = self.seconds(0, 30);
             self.at(takes, Happening::Hooked(Hooked { answer, ..hooked }, fence));

@@ -2,6 +2,7 @@
 
 use phasegate_core::domain::{InstanceId, Location, Now, PhaseName, ReleaseId, ScaleSetName, Timestamp};
 use phasegate_core::kernel::report::{DriverGoes, DriverWork, Few, StatusReport, Then, WaitsFor};
+use phasegate_core::record::StoppedLine;
 use phasegate_core::rollout::{Limit, Trip};
 use phasegate_wire as wire;
 
@@ -132,7 +133,6 @@ fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one row for each thing that is waited for")]
 fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Now) -> String {
     let seconds = |until: Timestamp| until.since(now.at).as_secs_f32().ceil();
     match waiting {
@@ -143,14 +143,7 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Now) -> String {
         ),
         WaitsFor::FirstDecision(few) => format!("first decision of {} (Initializing)", some(few)),
         WaitsFor::FirstLook(few) => format!("a look at what {} run", some(few)),
-        WaitsFor::Line(line) => {
-            let why = line
-                .map_or_else(String::new, |line| format!(" since {}: {}", now.date_of(line.at), line.reason));
-            format!(
-                "a person: the line is stopped for all scale sets{why}; let it go on with \
-                 `phasegate line start`, or bypass it with `phasegate upgrade bypass {name} --reason TEXT`"
-            )
-        }
+        WaitsFor::Line(line) => stopped_line(*line, name, now),
         WaitsFor::Freeze { reason, until } => format!(
             "the end of a freeze window ({reason}) at {until}; bypass it with \
              `phasegate upgrade bypass {name} --reason TEXT`"
@@ -205,6 +198,16 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Now) -> String {
             "upgraded instances to be healthy again after the host's restart".to_owned()
         }
     }
+}
+
+/// The line is stopped for all, and who may go past it.
+fn stopped_line(line: Option<&StoppedLine>, name: &ScaleSetName, now: Now) -> String {
+    let why =
+        line.map_or_else(String::new, |line| format!(" since {}: {}", now.date_of(line.at), line.reason));
+    format!(
+        "a person: the line is stopped for all scale sets{why}; let it go on with \
+         `phasegate line start`, or bypass it with `phasegate upgrade bypass {name} --reason TEXT`"
+    )
 }
 
 fn verb(work: DriverWork) -> &'static str {
@@ -297,7 +300,7 @@ fn some(few: &Few<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use phasegate_core::domain::{Actor, Phase, Shortage};
-    use phasegate_core::record::{Doubt, Hold, StoppedLine};
+    use phasegate_core::record::{Doubt, Hold};
 
     use super::*;
 
