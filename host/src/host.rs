@@ -81,6 +81,7 @@ pub struct Host {
     catalogue: Arc<Watches>,
     drivers: Drivers,
     stop: watch::Sender<bool>,
+    serving: JoinHandle<()>,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -149,8 +150,9 @@ impl Host {
         let router = api::router(Arc::new(asked), Guard::new(Arc::clone(&in_force), clock, denials));
         parts::end_leftovers(config, &door);
         let serving = server::serve(listener, router, (Arc::clone(&in_force), shortages), stopped);
+        let serving = tokio::spawn(serving);
         let mut tasks = beside(noted, &door, in_force, (waits, clock));
-        tasks.extend([tokio::spawn(serving), retold]);
+        tasks.push(retold);
         Ok(Self {
             place,
             door,
@@ -163,6 +165,7 @@ impl Host {
             catalogue,
             drivers,
             stop,
+            serving,
             tasks,
         })
     }
@@ -190,9 +193,11 @@ impl Host {
     /// (`server.onExit`). Waits for no probe, name, guest or
     /// agent, and for processes as long as their driver was told to.
     pub async fn stop(self) {
-        let Self { door, loop_thread, tending, prober, sources, catalogue, drivers, stop, tasks, .. } = self;
+        let Self { door, loop_thread, tending, prober, sources, catalogue, drivers, .. } = self;
         // Nobody listening any more is what is wanted.
-        let _ = stop.send(true);
+        let _ = self.stop.send(true);
+        // The file of a socket goes with what listens on it; a panic there has been told.
+        let _ = self.serving.await;
         // It waits for no source.
         sources.stop();
         catalogue.stop();
@@ -222,7 +227,7 @@ impl Host {
             ending.spawn(async move { driver.shutdown().await });
         }
         while ending.join_next().await.is_some() {}
-        for task in tasks {
+        for task in self.tasks {
             task.abort();
         }
     }
@@ -292,11 +297,6 @@ fn why_not(refusal: &lifecycle::Refusal) -> String {
     }
 }
 
-/// Waits until every plugin has a component that decides, and tells how they come along; then until the sources of
-/// instances have been looked at of which nothing is known yet.
-///
-/// # Errors
-/// When a plugin cannot have one, the loop ends, or the host is to end.
 /// Opens the record, and waits until what a killed host has left running on the instances is gone.
 async fn open(config: &Config, options: &mut HostOptions<'_>) -> anyhow::Result<Opened<SqliteStore>> {
     let opened = SqliteStore::open(&config.server.data_dir)?;
@@ -313,6 +313,11 @@ async fn open(config: &Config, options: &mut HostOptions<'_>) -> anyhow::Result<
     Ok(opened)
 }
 
+/// Waits until every plugin has a component that decides, and tells how they come along; then until the sources of
+/// instances have been looked at of which nothing is known yet.
+///
+/// # Errors
+/// When a plugin cannot have one, the loop ends, or the host is to end.
 async fn begin(
     door: &Door,
     options: HostOptions<'_>,

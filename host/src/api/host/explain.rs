@@ -3,7 +3,7 @@
 use phasegate_core::domain::{InstanceId, ScaleSetName, UpgradeId};
 use phasegate_core::kernel::effect::Used;
 use phasegate_core::record::audit::{Entry, What};
-use phasegate_core::record::{TrailPage, TrailQuery};
+use phasegate_core::record::{ReadTrail, StoreError, TrailPage, TrailQuery};
 
 use super::{Host, no_upgrade};
 use crate::api::behind::Kept;
@@ -11,6 +11,9 @@ use crate::shell::{CommandError, CommandErrorKind};
 
 /// Lines about an instance of an upgrade that are looked through for a decision, the latest.
 const LINES_MAX: u32 = 10_000;
+
+/// So many of them are read first: the decision is nearly always among them.
+const LINES_FIRST: u32 = 100;
 
 /// The latest decision of an upgrade about an instance, as the trail has it.
 pub(in crate::api) struct Decided {
@@ -31,6 +34,21 @@ fn decides(what: &What) -> bool {
     )
 }
 
+/// The latest decision among the lines that are asked for, and among those before them.
+fn latest_decision(trail: &dyn ReadTrail, mut query: TrailQuery) -> Result<Option<Entry>, StoreError> {
+    let mut left = LINES_MAX;
+    loop {
+        let TrailPage { mut entries, more } = trail.trail(&query)?;
+        if let Some(index) = entries.iter().rposition(|entry| decides(&entry.what)) {
+            return Ok(Some(entries.swap_remove(index)));
+        }
+        left -= query.limit;
+        let Some(oldest) = entries.first().filter(|_| more && left > 0) else { return Ok(None) };
+        query.before = Some(oldest.seq);
+        query.limit = left;
+    }
+}
+
 impl Host {
     /// The latest decision that an upgrade of a scale set took about an instance: the latest upgrade, unless another
     /// one is named.
@@ -45,14 +63,13 @@ impl Host {
         let query = TrailQuery {
             instance: Some(instance.clone()),
             upgrade: Some(upgrade.clone()),
-            ..TrailQuery::latest(set.clone(), LINES_MAX)
+            ..TrailQuery::latest(set.clone(), LINES_FIRST)
         };
-        let TrailPage { mut entries, more: _ } = self.trail(query).await?;
-        let latest = entries.iter().rposition(|entry| decides(&entry.what));
-        if latest.is_none() {
+        let entry = self.record(move |trail| latest_decision(trail, query)).await?;
+        if entry.is_none() {
             self.must_tell_of(set, &upgrade).await?;
         }
-        Ok(Decided { upgrade, entry: latest.map(|index| entries.swap_remove(index)) })
+        Ok(Decided { upgrade, entry })
     }
 
     /// Whether a scale set has an instance now.

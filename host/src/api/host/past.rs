@@ -118,11 +118,6 @@ impl Host {
         .await?
     }
 
-    /// Lines of the trail as they are recorded.
-    pub(super) async fn trail(&self, query: TrailQuery) -> Result<TrailPage, CommandError> {
-        self.record(move |trail| trail.trail(&query)).await
-    }
-
     pub(in crate::api) async fn past_upgrades(
         &self,
         set: ScaleSetName,
@@ -210,7 +205,7 @@ impl Host {
     }
 
     /// Reads the record, away from the threads that serve connections.
-    async fn record<T: Send + 'static>(
+    pub(super) async fn record<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn ReadTrail) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, CommandError> {

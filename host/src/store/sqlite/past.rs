@@ -5,7 +5,7 @@
 use rusqlite::types::Value;
 
 use phasegate_core::domain::{InstanceId, ScaleSetName, UpgradeId};
-use phasegate_core::record::audit::Entry;
+use phasegate_core::record::audit::{Entry, What};
 use phasegate_core::record::{
     PastUpgrade, Place, TrailPage, TrailPiece, TrailQuery, UpgradesPage, UpgradesQuery,
 };
@@ -197,7 +197,9 @@ impl Reader<'_> {
                 Some(kept) => kept,
                 None => head.counted(self.counts(&head.id)?),
             };
-            let by = self.first_line(&head.id)?.map(|entry| entry.by);
+            // Where retention has taken that line, the next one says who did something else.
+            let started = |entry: &Entry| matches!(entry.what, What::Start { .. });
+            let by = self.first_line(&head.id)?.filter(started).map(|entry| entry.by);
             upgrades.push(PastUpgrade { head, progress, by });
         }
         Ok(UpgradesPage { upgrades, more })

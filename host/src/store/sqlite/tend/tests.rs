@@ -134,6 +134,8 @@ fn what_is_listed_of_an_upgrade_without_members_is_what_it_counted() {
     let reader = store.reader(Clock::shared()).unwrap();
     let query = phasegate_core::record::UpgradesQuery { scale_set: id("orders"), before: None, limit: 20 };
     let before = reader.upgrades(&query).unwrap();
+    // The first line that is kept of each is no start: who wrote it has not started the upgrade.
+    assert!(before.upgrades.iter().all(|upgrade| upgrade.by.is_none()));
     let members = Retention { audit: Duration::MAX, lines: u64::MAX, upgrades: 1_000, members: 3 };
     let steps = tend_whole(&mut store.tender().unwrap(), &members, WallTime(15 * DAY));
     assert!(steps > 10, "a step for each part of each: {steps}");
