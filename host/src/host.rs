@@ -132,6 +132,7 @@ impl Host {
             door: door.clone(),
             events: api::Events::start(door.clone(), trail.clone(), clock),
             trail,
+            readers: api::Readers::default(),
             clock,
             shown: api::Shown::default(),
             hands: Arc::new(plugins),

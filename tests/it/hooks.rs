@@ -60,6 +60,12 @@ fn a_gate_holds_a_batch_until_it_is_open_and_a_failed_one_fails_it() {
     let site = site(toml(&script("")) + &hooks());
     let host = site.host();
     site.wait_until_healthy();
+    let named = "beforeBatch, beforeInstance, afterInstance, afterBatch";
+    for words in [&["upgrade", "plan", "orders", "--to", "v2"][..], &["simulate", "-c", "phasegate.toml"][..]]
+    {
+        let shown = site.run(words);
+        assert!(shown.code == 0 && shown.stdout.contains(named), "{shown:?}");
+    }
     site.write("beforeBatch.not-yet", "error rate 2 %\n");
     site.json(&["upgrade", "start", "orders", "--to", "v2"]);
     wait_for("what the gate says", || {

@@ -39,6 +39,7 @@ use super::behind::{Catalogue, Configuration, Plugins, Recording, Source, Source
 use super::denials::Denials;
 use super::events::Events;
 use super::fleet_json::FleetJson;
+use super::readers::Readers;
 use super::shown::Shown;
 use super::uploads::Uploads;
 use super::v1::view;
@@ -54,6 +55,8 @@ pub struct Host {
     pub door: Door,
     /// Reads the record: the audit trail, and upgrades of the past.
     pub trail: Arc<dyn ReadTrail>,
+    /// Whose turn it is to read it.
+    pub readers: Readers,
     /// What followers share.
     pub events: Arc<Events>,
     /// Reads both clocks.

@@ -20,6 +20,7 @@ mod path;
 mod patient;
 pub mod plugin_view;
 mod query;
+mod readers;
 mod roles;
 mod rules;
 pub mod server;
@@ -40,6 +41,7 @@ pub use events::Events;
 pub use guard::Guard;
 pub use host::Host;
 pub use listener::{ListenError, Listener, SocketFile, SocketRights};
+pub use readers::Readers;
 pub use shown::Shown;
 pub use uploads::Uploads;
 

@@ -23,6 +23,9 @@ pub struct Plan {
     /// Who goes up, back and up again before anybody else; left out where there is no round trip.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round_trip: Option<String>,
+    /// Hooks that are run round it, on both ways, by their keys and in their order; left out when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<String>,
     /// Planned instances of which nobody can tell what they run, and on which nothing runs; left out when there
     /// are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

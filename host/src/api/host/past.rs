@@ -7,9 +7,7 @@ use axum::body::Bytes;
 use phasegate_core::domain::{InstanceId, ReadClock, ScaleSetName, UpgradeId, WallTime, parse_iso_duration};
 use phasegate_core::kernel::report;
 use phasegate_core::record::audit::What;
-use phasegate_core::record::{
-    Place, ReadTrail, StoreError, TrailPage, TrailQuery, UpgradesPage, UpgradesQuery,
-};
+use phasegate_core::record::{Place, ReadTrail, StoreError, TrailQuery, UpgradesPage, UpgradesQuery};
 use phasegate_core::rollout::Upgrade;
 use phasegate_wire as wire;
 
@@ -204,17 +202,15 @@ impl Host {
         .await?
     }
 
-    /// Reads the record, away from the threads that serve connections.
+    /// Reads the record when it is this reader's turn.
     pub(super) async fn record<T: Send + 'static>(
         &self,
         read: impl FnOnce(&dyn ReadTrail) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, CommandError> {
         let trail = Arc::clone(&self.trail);
         let unavailable = |why: String| CommandError::new(CommandErrorKind::Unavailable, why);
-        let work = tokio::task::spawn_blocking(move || read(trail.as_ref()));
-        let read =
-            work.await.map_err(|error| unavailable(format!("the record could not be read: {error}")))?;
-        read.map_err(|error| unavailable(error.to_string()))
+        let read = self.readers.run(move || read(trail.as_ref())).await;
+        read.map_err(|error| unavailable(error.to_string()))?.map_err(|error| unavailable(error.to_string()))
     }
 }
 

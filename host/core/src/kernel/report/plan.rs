@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::domain::{Frozen, InstanceId, Now, PhaseName, RollingUpgradePolicy, Runs};
+use crate::domain::{Frozen, HookKinds, InstanceId, Now, PhaseName, RollingUpgradePolicy, Runs};
 use crate::kernel::command::Wanted;
 use crate::kernel::refusal::Refusal;
 use crate::kernel::start::{no_round_trip_now, plan_now, wanted as goal_of};
@@ -41,6 +41,8 @@ pub struct PlanReport<'a> {
     pub line: Option<&'a StoppedLine>,
     /// Who makes the round trip.
     pub round_trip: Option<InstanceId>,
+    /// What is run round it, on both ways.
+    pub hooks: HookKinds,
     /// Those of its batches that run no version that is known.
     pub unseen: Vec<Unseen>,
 }
@@ -103,6 +105,7 @@ pub fn plan<'a>(
             .collect(),
         line: set.line.as_ref(),
         round_trip,
+        hooks: effective.hooks,
         unseen,
     })
 }

@@ -12,7 +12,8 @@ use crate::words;
 
 /// A plan with its limits and warnings.
 pub(crate) fn plan(report: PlanReport<'_>, set: &SetState, now: Now) -> wire::PlanDetail {
-    let PlanReport { plan, policy, batch_time, limits, frozen, findings, line, round_trip, unseen } = report;
+    let PlanReport { plan, policy, batch_time, limits, frozen, findings, line, round_trip, hooks, unseen } =
+        report;
     let batch = |batch: &Batch| wire::PlanBatch {
         phase: batch.phase.map(Phase::get),
         zone: batch.zone.clone(),
@@ -27,6 +28,7 @@ pub(crate) fn plan(report: PlanReport<'_>, set: &SetState, now: Now) -> wire::Pl
             batches: plan.batches.iter().map(batch).collect(),
             holds: holds(&plan.holds),
             round_trip: round_trip.map(|instance| instance.to_string()),
+            hooks: hooks.iter().map(|hook| hook.to_string()).collect(),
             file_differs: words::file_differs(set),
             unseen: unseen.iter().map(|one| unseen_instance(&one.id, &one.runs)).collect(),
         },

@@ -41,6 +41,12 @@ impl Report<'_> {
         };
         row(&mut text, "takes", &takes);
         row(&mut text, "a batch waits", &self.waits());
+        let hooks: Vec<String> = self.setup.rules.hooks.iter().map(|hook| hook.to_string()).collect();
+        if !hooks.is_empty() {
+            let line =
+                format!("{}; what they take is not known, and in none of these times", hooks.join(", "));
+            row(&mut text, "hooks", &line);
+        }
         if self.setup.regions > 1 {
             self.regions(&mut text);
         }

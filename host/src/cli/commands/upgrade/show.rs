@@ -20,6 +20,9 @@ pub fn render_plan(detail: &wire::PlanDetail) -> String {
     if let Some(instance) = &plan.round_trip {
         text.push_str(&format!("round trip: {instance} goes up, back and up again before anybody else\n"));
     }
+    if !plan.hooks.is_empty() {
+        text.push_str(&format!("hooks, on the way back, too: {}\n", plan.hooks.join(", ")));
+    }
     if let Some(frozen) = &detail.frozen {
         text.push_str(&format!("frozen until {}: {}\n", frozen.until, frozen.reason));
     }
