@@ -32,8 +32,9 @@ pub struct PastUpgrade {
     pub number: u64,
     /// What it is for.
     pub kind: UpgradeKind,
-    /// What was wanted before.
-    pub from: String,
+    /// What its instances ran before; of one that is not planned yet what was wanted before. Null where nobody knows, or
+    /// nothing ran.
+    pub from: Option<String>,
     /// What it is to bring.
     pub to: String,
     /// How it stands.
@@ -83,8 +84,9 @@ pub struct LatestUpgrade {
 pub struct UpgradeInBrief {
     /// Its id.
     pub id: String,
-    /// What was wanted before.
-    pub from: String,
+    /// What its instances ran before; of one that is not planned yet what was wanted before. Null where nobody knows, or
+    /// nothing ran.
+    pub from: Option<String>,
     /// What it is to bring.
     pub to: String,
     /// How it stands.

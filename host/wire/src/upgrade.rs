@@ -233,6 +233,9 @@ pub struct RollsBack {
     pub to: String,
     /// Which limit ended it; null when a person did, or when it had completed.
     pub because: Option<String>,
+    /// The former upgrade to whose versions everything goes back; left out where each instance gets what it had before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<String>,
 }
 
 /// What the batches so far let expect; waits for people are not in it.

@@ -360,3 +360,69 @@ fn what_a_driver_says_that_is_not_done_is_what_the_upgrade_waits_for() {
     rig.turn(vec![says(DriverPace::Works, "too late", &asked.operation)]);
     assert!(rig.set().drivers_say.is_empty());
 }
+
+#[test]
+fn what_a_hook_before_has_taken_away_is_given_back_whenever_a_person_ends_it() {
+    // A rollback of all, cancelled in the hook that gives the traffic back.
+    let mut rig = rig(&HookKind::ALL);
+    rig.start("v2");
+    walk(&mut rig, |_| Ok(()));
+    rig.ask(Command::Wish(name("orders"), Wish::RollBack));
+    let mut log = Vec::new();
+    'walk: for _ in 0..60 {
+        for (line, effect) in taken(&mut rig) {
+            match effect {
+                Effect::Hook(call) if call.hook == HookKind::AfterInstance => {
+                    log.push(line);
+                    rig.ask(Command::Wish(name("orders"), Wish::CancelNow));
+                    assert_eq!(taken(&mut rig), [], "it is not ended");
+                    over(&mut rig, &call, Ok(()));
+                    break 'walk;
+                }
+                Effect::Hook(call) => over(&mut rig, &call, Ok(())),
+                Effect::Ensure(asked) => rig.done(*asked, Ok(())),
+                _ => {}
+            }
+            log.push(line);
+        }
+        rig.pass(Duration::from_secs(1));
+        rig.everybody_answers();
+    }
+    log.extend(walk(&mut rig, |_| Ok(())));
+    let expected = [
+        "beforeBatch 1 back",
+        "beforeInstance 2 v1 back",
+        "2=v1",
+        "afterInstance 2 v1 back",
+        "afterBatch 1 back",
+    ];
+    assert_eq!(log, expected);
+}
+
+#[test]
+fn a_hook_after_a_batch_that_is_ended_half_way_is_run_again_when_the_batch_is_back() {
+    let mut rig = rig(&[HookKind::BeforeBatch, HookKind::AfterBatch]);
+    rig.start("v2");
+    let mut after = None;
+    for _ in 0..20 {
+        for (_, effect) in taken(&mut rig) {
+            match effect {
+                Effect::Hook(call) if call.hook == HookKind::AfterBatch => after = Some(call),
+                Effect::Hook(call) => over(&mut rig, &call, Ok(())),
+                Effect::Ensure(asked) => rig.done(*asked, Ok(())),
+                _ => {}
+            }
+        }
+        if after.is_some() {
+            break;
+        }
+        rig.pass(Duration::from_secs(1));
+        rig.everybody_answers();
+    }
+    let after = after.unwrap();
+    rig.ask(Command::Wish(name("orders"), Wish::CancelNow));
+    let ended = taken(&mut rig).into_iter().map(|(line, _)| line).collect::<Vec<_>>();
+    assert_eq!(ended, [format!("end {}", after.operation.0)]);
+    over(&mut rig, &after, Err("signal 15"));
+    assert_eq!(walk(&mut rig, |_| Ok(())), ["0=v1", "afterBatch 1 forward"]);
+}

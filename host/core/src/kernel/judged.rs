@@ -145,8 +145,10 @@ fn heeded(
     set.dirty |= doubted != doubted_before || answers_again || (came && set.evidence().is_complete(from));
     if after.settled_at() < from && after.is_silent() {
         let instances = vec![id.clone()];
-        let ask = Ask { scale_set: set.spec.name.clone(), instances, after: Duration::ZERO };
-        out.effects.push(Effect::Ask(ask));
+        // A connection that is refused is so at once, and again in the same millisecond.
+        let after = set.spec.health.interval / 8;
+        let after = after.clamp(SOON.least, SOON.most).min(set.spec.health.interval);
+        out.effects.push(Effect::Ask(Ask { scale_set: set.spec.name.clone(), instances, after }));
     }
 }
 

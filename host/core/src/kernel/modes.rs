@@ -133,7 +133,8 @@ pub(super) fn policy(set: &SetState, why: &StartWhy) -> UpgradePolicy {
         | StartWhy::Bypass
         | StartWhy::Left { .. }
         | StartWhy::Release { .. }
-        | StartWhy::TakesBack { .. } => false,
+        | StartWhy::TakesBack { .. }
+        | StartWhy::BackTo { .. } => false,
     };
     if !by_itself || set.spec.mode != UpgradeMode::Automatic {
         return policy;

@@ -93,7 +93,7 @@ pub(super) fn begin_to(
     let from = (latest.id.clone(), latest.goal.clone());
     let upgrade = target.upgrade(start, from, &set.view(now).candidates(), now.at);
     let upgrade = upgrade.ok_or_else(|| Refusal::AlreadyBack(target.of.clone()))?;
-    let why = StartWhy::TakesBack { ended: latest.id.clone(), goal: latest.goal.clone() };
+    let why = StartWhy::BackTo { of: target.of.clone(), goal: target.goal.clone() };
     start::install(fleet, memories, upgrade, why, by, now, out);
     Ok(())
 }

@@ -186,6 +186,13 @@ pub enum StartWhy {
         /// What that one was to bring.
         goal: Goal,
     },
+    /// It goes back to what a former one had brought, over whatever was brought since.
+    BackTo {
+        /// The former one.
+        of: UpgradeId,
+        /// What that one had brought.
+        goal: Goal,
+    },
 }
 
 impl StartWhy {
@@ -194,7 +201,11 @@ impl StartWhy {
     pub fn is_a_persons(&self) -> bool {
         match self {
             Self::Asked | Self::Everything | Self::Repair | Self::Bypass | Self::Left { .. } => true,
-            Self::Wanted | Self::Again { .. } | Self::Release { .. } | Self::TakesBack { .. } => false,
+            Self::Wanted
+            | Self::Again { .. }
+            | Self::Release { .. }
+            | Self::TakesBack { .. }
+            | Self::BackTo { .. } => false,
         }
     }
 
@@ -210,7 +221,8 @@ impl StartWhy {
             | Self::Wanted
             | Self::Again { .. }
             | Self::Left { .. }
-            | Self::TakesBack { .. } => BTreeSet::new(),
+            | Self::TakesBack { .. }
+            | Self::BackTo { .. } => BTreeSet::new(),
         }
     }
 }

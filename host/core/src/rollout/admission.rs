@@ -69,6 +69,7 @@ pub(super) fn prepare(
         return true;
     }
     upgrade.adopt(plan, &candidates);
+    reasked::note_silent(upgrade, fleet);
     told(upgrade, out);
     true
 }

@@ -11,8 +11,11 @@ use super::part::{Part, PartState};
 use super::state::{Extent, Stage, Upgrade};
 use super::surge::{Way, whole};
 use super::trip::Trip;
-use crate::domain::{Checkpoints, Goal, Health, InstanceId, PhaseName};
+use crate::domain::{Change, Checkpoints, Goal, Health, InstanceId, PhaseName};
 use crate::plan::{Batch, Candidate, Hold, HoldReason, Plan, Standing};
+
+/// What is remembered of what ran before.
+const RAN_MAX: usize = 8;
 
 impl Upgrade {
     /// Takes over a plan made from `candidates`.
@@ -84,6 +87,7 @@ impl Upgrade {
                     state,
                 };
                 joined.push(id.clone());
+                self.remember_what_ran(&member);
                 self.members.insert(id, member);
             }
             let progress = BatchProgress {
@@ -101,6 +105,14 @@ impl Upgrade {
         joined
     }
 
+    /// For people: a fleet in which everybody has another version is not listed.
+    fn remember_what_ran(&mut self, member: &Member) {
+        for part in &member.parts {
+            let Some(previous) = part.previous.clone().filter(|_| self.ran.len() < RAN_MAX) else { return };
+            self.ran.insert(Change { component: part.component.clone(), to: previous });
+        }
+    }
+
     /// A number that no batch has had.
     pub(super) fn new_number(&mut self) -> u32 {
         let number = self.next_number;
@@ -111,7 +123,7 @@ impl Upgrade {
 
 /// What one instance gets, in the order of the goal: what it does not have yet, all of it, or again what it has.
 pub(super) fn parts(goal: &Goal, extent: Extent, candidate: &Candidate) -> Vec<Part> {
-    let part = |change: &crate::domain::Change| {
+    let part = |change: &Change| {
         let runs = candidate.runs_of(&change.component);
         let target = match extent {
             Extent::Missing if runs.version() == Some(&change.to) => return None,

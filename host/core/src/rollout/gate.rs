@@ -289,12 +289,15 @@ pub(super) fn judge_upgraded(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: 
         Purpose::Forward | Purpose::Manual => "upgraded instances",
         Purpose::Rollback { .. } => "instances that were brought back",
     };
-    let message = format!(
-        "{} of {upgraded} {what} are unhealthy (maxUnhealthyUpgradedInstancePercent = {}); \
-         the first is `{first}`: {why}",
-        unhealthy.len(),
-        limit.get(),
-    );
+    // Past the brake nobody has configured the limit that is in force.
+    let by = match upgrade.purpose {
+        Purpose::Rollback { .. } if !exceeded => String::new(),
+        Purpose::Forward | Purpose::Manual | Purpose::Rollback { .. } => {
+            format!(" (maxUnhealthyUpgradedInstancePercent = {})", limit.get())
+        }
+    };
+    let message =
+        format!("{} of {upgraded} {what} are unhealthy{by}; the first is `{first}`: {why}", unhealthy.len());
     upgrade.error = Some(UpgradeError { code, message, details: unhealthy.clone() });
     if exceeded {
         breach(upgrade, &unhealthy, now, out);

@@ -399,7 +399,8 @@ pub(super) fn batch_done(
             }
         }
         BatchHook::After => {
-            upgrade.hooked.after = current;
+            // One that was ended half-way has given nothing back: it is run again when the batch is over.
+            upgrade.hooked.after = current.filter(|_| stop.is_none() || result.is_ok());
             upgrade.stage = Stage::InBatch;
             match (stop, failed) {
                 (Some(batch), _) => stopping::leave(upgrade, batch, now, out),

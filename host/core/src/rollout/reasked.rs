@@ -1,10 +1,11 @@
-//! Instances about which a person has said something while the upgrade runs: each is planned anew between two
-//! batches, by what it is like then. One whose turn has come is left to it.
+//! Instances about which a person has said something while the upgrade runs, or that were silent when it was planned and
+//! have answered since: each is planned anew between two batches, by what it is like then. One whose turn has come is
+//! left to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::domain::{InstanceId, PhaseName};
-use crate::plan::{Candidate, PlanInput, plan};
+use crate::domain::{Decisions, InstanceId, PhaseName, Timestamp};
+use crate::plan::{Candidate, Hold, HoldReason, PlanInput, plan};
 
 use super::live;
 use super::member::MemberState;
@@ -12,8 +13,34 @@ use super::state::Upgrade;
 use super::step::Step;
 use super::view::FleetView;
 
+/// Remembers whom the plan leaves out only because nobody has heard anything of them: that says nothing of whether they
+/// may be upgraded, and counts against nobody who answers later.
+pub(super) fn note_silent(upgrade: &mut Upgrade, fleet: &dyn FleetView) {
+    if upgrade.policy.decisions == Decisions::Live {
+        // All are asked again before each batch anyway.
+        return;
+    }
+    let is_silent =
+        |hold: &&Hold| matches!(hold.reason, HoldReason::Unknown(_)) && fleet.is_silent(&hold.instance);
+    upgrade.unheard = upgrade.holds.iter().filter(is_silent).map(|hold| hold.instance.clone()).collect();
+}
+
+/// Those that were silent at the plan and have answered since are to be planned.
+fn hear(upgrade: &mut Upgrade, fleet: &dyn FleetView, out: &mut Step) {
+    let answers = |id: &&InstanceId| fleet.has_answered(id, Timestamp(i64::MIN));
+    let heard: Vec<InstanceId> = upgrade.unheard.iter().filter(answers).cloned().collect();
+    if heard.is_empty() {
+        return;
+    }
+    upgrade.unheard.retain(|id| !heard.contains(id));
+    upgrade.reask.extend(heard);
+    out.left_out_changed = true;
+    out.head_changed = true;
+}
+
 /// Plans anew for those that are to be asked again; gives whether there were any.
 pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, out: &mut Step) -> bool {
+    hear(upgrade, fleet, out);
     if upgrade.reask.is_empty() {
         return false;
     }
@@ -30,6 +57,7 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, out: &mut Step) 
             known.insert(id.clone());
         }
         upgrade.deferred.remove(id);
+        upgrade.unheard.remove(id);
     }
     upgrade.holds.retain(|hold| !open.contains(&hold.instance));
     let asked: Vec<Candidate> = open.iter().filter_map(|id| fleet.candidate(id)).collect();

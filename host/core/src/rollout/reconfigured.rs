@@ -46,6 +46,7 @@ impl Upgrade {
     /// Who takes the place of another one goes on to: that it is deleted is an end of its own.
     fn take_out_gone(&mut self, is_there: impl Fn(&InstanceId) -> bool, now: Timestamp) -> Vec<InstanceId> {
         self.deferred.retain(|id, _| is_there(id));
+        self.unheard.retain(|id| is_there(id));
         let open = |(id, member): &(&InstanceId, &Member)| !is_there(id) && !member.state.is_terminal();
         let gone: Vec<InstanceId> = self.members.iter().filter(open).map(|(id, _)| id.clone()).collect();
         let of_place = |member: &Member| member.is_surge() && member.state != MemberState::Pending;

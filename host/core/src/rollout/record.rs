@@ -10,7 +10,7 @@
 //!
 //! Knows no store and no format. What was kept apart is put together again by [`Upgrade::assemble`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use imbl::Vector;
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,9 @@ pub struct LeftOut {
     pub holds: Vector<Hold>,
     /// Those of them that are asked again, with their phase.
     pub deferred: BTreeMap<InstanceId, PhaseName>,
+    /// Those of them that were silent, and are planned when they answer.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unheard: BTreeSet<InstanceId>,
 }
 
 /// Everything of an upgrade but its head.
@@ -97,6 +100,8 @@ impl Upgrade {
             hooked: self.hooked,
             holds: Vector::new(),
             deferred: BTreeMap::new(),
+            unheard: BTreeSet::new(),
+            ran: self.ran.clone(),
             extent: self.extent,
             already: self.already,
             unproven: self.unproven.clone(),
@@ -125,14 +130,19 @@ impl Upgrade {
     /// Instances that are left out.
     #[must_use]
     pub fn left_out(&self) -> LeftOut {
-        LeftOut { holds: self.holds.clone(), deferred: self.deferred.clone() }
+        LeftOut {
+            holds: self.holds.clone(),
+            deferred: self.deferred.clone(),
+            unheard: self.unheard.clone(),
+        }
     }
 
     /// Puts an upgrade together again. A number in the order without its batch is passed over.
     #[must_use]
     pub fn assemble(head: Self, course: Course) -> Self {
-        let Course { order, mut batches, left_out: LeftOut { holds, deferred }, members } = course;
+        let Course { order, mut batches, left_out, members } = course;
+        let LeftOut { holds, deferred, unheard } = left_out;
         let batches = order.iter().filter_map(|number| batches.remove(number)).collect();
-        Self { batches, holds, deferred, members, ..head }
+        Self { batches, holds, deferred, unheard, members, ..head }
     }
 }

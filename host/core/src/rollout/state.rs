@@ -6,7 +6,7 @@ use imbl::Vector;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    By, Digest, Goal, InstanceId, OnInstanceFailure, OperationId, PhaseName, ReleaseId, ScaleSetName,
+    By, Change, Digest, Goal, InstanceId, OnInstanceFailure, OperationId, PhaseName, ReleaseId, ScaleSetName,
     Timestamp, UpgradeId, UpgradePolicy,
 };
 use crate::plan::{Hold, There};
@@ -251,6 +251,13 @@ pub struct Upgrade {
     /// Those of them that said "not now" and are to be asked again, with their phase.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub deferred: BTreeMap<InstanceId, PhaseName>,
+    /// Those of the instances left out that were silent when the upgrade was planned: who answers while it runs is
+    /// planned then.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unheard: BTreeSet<InstanceId>,
+    /// What its members had before, each once, and no more than a few; empty where nothing is known of it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub ran: BTreeSet<Change>,
     /// What of the instances it is about.
     #[serde(default)]
     pub extent: Extent,
@@ -336,6 +343,8 @@ impl Upgrade {
             hooked: BatchesHooked::default(),
             holds: Vector::new(),
             deferred: BTreeMap::new(),
+            unheard: BTreeSet::new(),
+            ran: BTreeSet::new(),
             extent: Extent::Missing,
             already: 0,
             unproven: BTreeSet::new(),

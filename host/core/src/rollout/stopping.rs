@@ -116,9 +116,12 @@ fn end_work(upgrade: &Upgrade, batch: OnInstanceFailure, out: &mut Step) {
         let Some(member) = upgrade.members.get(id) else { continue };
         let ends = match member.state {
             MemberState::Hooking { moment: Moment::Before, direction: Direction::Forward, .. } => true,
-            // What the one before took away from an instance that stays as it was is given back.
-            MemberState::Hooking { direction: Direction::Forward, .. } => member.attempt > 0,
-            MemberState::Hooking { .. } => batch == OnInstanceFailure::Leave,
+            MemberState::Hooking { moment: Moment::Before, .. } => batch == OnInstanceFailure::Leave,
+            // What the one before took away from an instance that stays as it is now is given back by nothing else.
+            MemberState::Hooking { direction: Direction::Forward, .. } => {
+                member.attempt > 0 && batch == OnInstanceFailure::Restore
+            }
+            MemberState::Hooking { .. } => false,
             MemberState::Applying { .. } | MemberState::Creating { .. } => true,
             MemberState::Restoring { .. } => batch == OnInstanceFailure::Leave,
             MemberState::Pending

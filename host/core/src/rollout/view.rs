@@ -55,6 +55,10 @@ pub trait FleetView {
     fn has_answered(&self, _: &InstanceId, _from: Timestamp) -> bool {
         true
     }
+    /// Whether one of them has not answered its latest probe.
+    fn is_silent(&self, _: &InstanceId) -> bool {
+        false
+    }
     /// Until when silence may be the host's own: some that nothing has touched went silent within one interval, and
     /// more may. Nobody fails for it meanwhile.
     fn silence_goes_round(&self) -> Option<Timestamp> {

@@ -2,7 +2,7 @@
 
 use crate::cli::args::StatusArgs;
 use crate::cli::exit::Exit;
-use crate::cli::output::{self, table};
+use crate::cli::output::{self, or_dash, table};
 use crate::cli::target;
 use phasegate_wire as wire;
 
@@ -45,7 +45,7 @@ fn row(set: &wire::LatestUpgrade) -> Vec<String> {
     vec![
         set.scale_set.clone(),
         upgrade.state.to_string(),
-        upgrade.from.clone(),
+        or_dash(upgrade.from.as_ref()),
         upgrade.to.clone(),
         format!("{}/{total}", counts.successful),
         counts.failed.to_string(),

@@ -162,6 +162,70 @@ fn an_answer_without_a_word_of_the_application_permits_nothing() {
     }
 }
 
+/// A set with one probe to a verdict, in which an upgrade waits for instance 2, which is silent.
+fn one_is_silent_at_the_start() -> Rig {
+    let mut set = orders();
+    set.spec.policy.rolling.max_unhealthy_instance_percent = Percent::clamped(100);
+    let mut rig = Rig::new(vec![set]);
+    rig.all_healthy();
+    rig.effects.clear();
+    rig.pass(Duration::from_millis(100));
+    rig.start("v2");
+    rig.pass(Duration::from_millis(100));
+    rig.judge("0", decision(0));
+    rig.judge("1", decision(0));
+    rig
+}
+
+#[test]
+fn one_that_was_well_is_asked_three_times_before_it_is_planned_without() {
+    let mut rig = one_is_silent_at_the_start();
+    for _ in 0..2 {
+        assert!(rig.upgrade().digest.is_none(), "it was asked too seldom");
+        asked_out_of_turn(&mut rig);
+        rig.judge("2", claims(Claim::Unknown));
+        assert_eq!(asked_out_of_turn(&mut rig), ["2"], "whatever one missed probe does to its health");
+        rig.pass(Duration::from_millis(700));
+    }
+    rig.judge("2", decision(0));
+    assert!(rig.upgrade().holds.is_empty() && rig.upgrade().members.len() == 3);
+}
+
+#[test]
+fn who_was_silent_at_the_plan_and_answers_later_has_its_turn_and_its_say() {
+    for (says, wanted) in [(Participation::Proceed, 3), (Participation::Skip, 2)] {
+        let mut rig = one_is_silent_at_the_start();
+        for _ in 0..3 {
+            rig.judge("2", claims(Claim::Unknown));
+            rig.pass(Duration::from_millis(700));
+        }
+        assert_eq!(rig.upgrade().members.len(), 2);
+        assert!(rig.upgrade().unheard.contains(&id("2")));
+        let first = rig.asked().remove(0);
+        rig.judge("2", Decision { participation: says, ..decision(0) });
+        rig.done(first, Ok(()));
+        for _ in 0..20 {
+            rig.pass(Duration::from_secs(1));
+            for instance in ["0", "1"] {
+                if rig.instance(instance).busy.is_empty() {
+                    rig.judge(instance, decision(0));
+                }
+            }
+            if rig.instance("2").busy.is_empty() {
+                rig.judge("2", Decision { participation: says, ..decision(0) });
+            }
+            for asked in rig.asked() {
+                rig.done(asked, Ok(()));
+            }
+        }
+        assert_eq!(rig.upgrade().state, UpgradeState::Completed);
+        assert_eq!(rig.upgrade().progress().successful, wanted, "{says:?}");
+        let code = rig.upgrade().holds.iter().map(|hold| hold.reason.code()).collect::<Vec<_>>();
+        assert_eq!(code, if says == Participation::Skip { vec!["skip"] } else { vec![] });
+        assert!(rig.upgrade().unheard.is_empty());
+    }
+}
+
 #[test]
 fn who_never_answers_is_left_out_in_the_end() {
     let mut set = orders();

@@ -8,8 +8,8 @@ use imbl::OrdSet;
 
 use crate::domain::{Claim, Heard, InstanceId, Timestamp};
 
-/// How often in a row an instance that counts as healthy has to miss a probe before its silence counts: asked
-/// once, and twice again.
+/// How often in a row an instance that was well has to miss a probe before its silence counts: asked once, and twice
+/// again, whatever one missed probe does to its health.
 pub(in crate::kernel) const ASKED: usize = 3;
 
 /// Before everything: asked never.
@@ -90,8 +90,9 @@ impl Word {
                     self.missed.remove(0);
                 }
                 self.missed.push(began_at);
-                if is_unhealthy {
-                    // It counts as down already: another silence says nothing new.
+                let was_well = self.settled.is_some_and(|it| it.is_answer && it.claim == Claim::Healthy);
+                if is_unhealthy && !was_well {
+                    // It counted as down already: another silence says nothing new.
                     self.settle(began_at, settled);
                 } else if self.missed.len() >= ASKED
                     && let Some(first) = self.missed.first().copied()
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts_as_down_is_asked_once() {
+    fn what_counted_as_down_is_asked_once() {
         let mut word = Word::default();
         word.hear(Heeded { is_unhealthy: true, ..silence(10) });
         assert_eq!(word.settled_at(), Timestamp(10));

@@ -155,6 +155,10 @@ impl FleetView for SetView<'_> {
         self.set.instance(instance).is_some_and(|instance| instance.word.has_answered(from))
     }
 
+    fn is_silent(&self, instance: &InstanceId) -> bool {
+        self.set.instance(instance).is_some_and(|instance| instance.word.is_silent())
+    }
+
     fn ended_by_themselves(&self, upgrade: &UpgradeId) -> BTreeMap<InstanceId, String> {
         let ended = self.set.ended_in_bake.as_ref().filter(|(bake, _)| bake == upgrade);
         ended.map(|(_, ended)| ended.clone()).unwrap_or_default()

@@ -426,6 +426,7 @@ fn start(f: &mut fmt::Formatter<'_>, goal: &crate::domain::Goal, why: &StartWhy)
         StartWhy::TakesBack { ended, goal } => {
             write!(f, "takes `{ended}` (to {goal}) back to what each instance had before")
         }
+        StartWhy::BackTo { of, goal } => write!(f, "goes back to what `{of}` had brought: {goal}"),
     }
 }
 

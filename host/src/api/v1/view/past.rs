@@ -31,7 +31,7 @@ fn past(upgrade: &PastUpgrade, now: Now) -> wire::PastUpgrade {
             Purpose::Manual => wire::UpgradeKind::Manual,
             Purpose::Rollback { .. } => wire::UpgradeKind::Rollback,
         },
-        from: head.before.to_string(),
+        from: ran_before(head),
         to: head.goal.to_string(),
         state: words::upgrade_state(head.state),
         started_at: now.date_of(head.started_at).to_string(),
@@ -44,13 +44,24 @@ fn past(upgrade: &PastUpgrade, now: Now) -> wire::PastUpgrade {
     }
 }
 
+/// What its instances ran before. Of one that is not planned yet, and of one that takes another back, what was wanted then.
+fn ran_before(head: &Upgrade) -> Option<String> {
+    let is_way_back = matches!(head.purpose, Purpose::Rollback { to: None, .. });
+    if head.ran.is_empty() && (is_way_back || (head.digest.is_none() && head.is_forward())) {
+        return Some(head.before.to_string());
+    }
+    let ran: Vec<String> = head.ran.iter().map(ToString::to_string).collect();
+    (!ran.is_empty()).then(|| ran.join(", "))
+}
+
 fn why(head: &Upgrade) -> Option<String> {
     let error = head.error.as_ref().map(|error| error.message.clone());
     error.or_else(|| match &head.purpose {
-        Purpose::Rollback { of, from, because, to: _ } => {
+        Purpose::Rollback { of, from, because, to: None } => {
             let because = because.as_ref().map_or_else(String::new, |because| format!(": {because}"));
             Some(format!("takes {of} (to {from}) back{because}"))
         }
+        Purpose::Rollback { to: Some(former), .. } => Some(format!("goes back to what {former} had brought")),
         Purpose::Forward | Purpose::Manual => None,
     })
 }
@@ -85,7 +96,7 @@ fn in_brief(report: &StatusReport<'_>, now: Now) -> wire::UpgradeInBrief {
     let waiting_for = waiting(report, now);
     wire::UpgradeInBrief {
         id: upgrade.id.to_string(),
-        from: upgrade.before.to_string(),
+        from: ran_before(upgrade),
         to: upgrade.goal.to_string(),
         state: words::upgrade_state(upgrade.state),
         progress: counts(report.progress),

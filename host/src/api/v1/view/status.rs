@@ -109,9 +109,12 @@ fn batch(upgrade: &Upgrade, index: usize, batch: &BatchProgress, now: Now) -> wi
 
 fn rolls_back(purpose: &Purpose) -> Option<wire::RollsBack> {
     match purpose {
-        Purpose::Rollback { of, from, because, to: _ } => {
-            Some(wire::RollsBack { id: of.to_string(), to: from.to_string(), because: because.clone() })
-        }
+        Purpose::Rollback { of, from, because, to } => Some(wire::RollsBack {
+            id: of.to_string(),
+            to: from.to_string(),
+            because: because.clone(),
+            with: to.as_ref().map(ToString::to_string),
+        }),
         Purpose::Forward | Purpose::Manual => None,
     }
 }

@@ -45,7 +45,7 @@ fn render(list: &wire::PastUpgrades) -> String {
         let total = counts.successful + counts.failed + counts.in_progress + counts.pending;
         vec![
             upgrade.id.clone(),
-            upgrade.from.clone(),
+            or_dash(upgrade.from.as_ref()),
             upgrade.to.clone(),
             upgrade.state.to_string(),
             upgrade.started_at.clone(),

@@ -102,7 +102,10 @@ pub fn render_status(detail: &wire::StatusDetail) -> String {
     text.push('\n');
     if let Some(back) = &detail.rolls_back {
         let because = back.because.as_ref().map_or_else(String::new, |because| format!(": {because}"));
-        text.push_str(&format!("takes upgrade {} (to {}) back{because}\n", back.id, back.to));
+        match &back.with {
+            Some(former) => text.push_str(&format!("goes back to what upgrade {former} had brought\n")),
+            None => text.push_str(&format!("takes upgrade {} (to {}) back{because}\n", back.id, back.to)),
+        }
     }
     if detail.urgency != "routine" {
         text.push_str(&format!("urgency: {}\n", detail.urgency));
