@@ -222,6 +222,8 @@ impl Host {
         if let Some(prober) = Arc::into_inner(prober) {
             prober.stop().await;
         }
+        // Whoever has left the group of a source's program is known by its mark alone.
+        crate::probe::end_what_was_left();
         let mut ending = JoinSet::new();
         drivers.dismiss_ready();
         for driver in drivers.at_work() {

@@ -232,18 +232,19 @@ impl Reloader {
 
     fn told(&self, taken: &[(PluginName, Box<TakenUp>)]) -> TakenUpAll {
         let mut all = TakenUpAll::default();
-        let mut said_already = Vec::new();
+        let fleet = self.door.view();
         for (name, taken) in taken {
-            let said = |fact: &lifecycle::Fact| Said { plugin: name.clone(), fact: fact.clone() }.to_string();
             if taken.changed == Part::Changed || taken.from != taken.to {
                 all.changed.push(named(name, taken.from, taken.to));
             }
-            if taken.changed == Part::Changed || taken.warning.is_some() {
-                said_already.push(name.clone());
-            }
-            all.warnings.extend(taken.warning.iter().chain(&taken.hint).map(said));
+            // What was refused is told as what is not in force.
+            let not_looked_at =
+                taken.warning.iter().filter(|fact| matches!(fact, lifecycle::Fact::NotLookedAt { .. }));
+            let left = fleet.plugin(name).ok().and_then(|life| lifecycle::left_alone(life));
+            let facts = not_looked_at.cloned().chain(left);
+            all.warnings.extend(facts.map(|fact| Said { plugin: name.clone(), fact }.to_string()));
         }
-        all.not_in_force = self.not_in_force(&said_already);
+        all.not_in_force = self.not_in_force();
         all
     }
 
@@ -251,7 +252,7 @@ impl Reloader {
     fn told_again(&self, before: StoredReload) -> wire::Reload {
         let mut changed = sets_changed(&before.sets);
         changed.extend(before.plugins.iter().map(|(name, taken)| named(name, taken.from, taken.to)));
-        let (not_in_force, file_differs) = (self.not_in_force(&[]), self.file_differs());
+        let (not_in_force, file_differs) = (self.not_in_force(), self.file_differs());
         wire::Reload { changed, warnings: Vec::new(), not_in_force, file_differs }
     }
 
@@ -260,10 +261,9 @@ impl Reloader {
         self.door.view().sets().flat_map(|set| words::file_differs(set)).collect()
     }
 
-    fn not_in_force(&self, said_already: &[PluginName]) -> Vec<String> {
+    fn not_in_force(&self) -> Vec<String> {
         let fleet = self.door.view();
-        let others = fleet.plugins().filter(|life| !said_already.contains(life.name()));
-        let refused = others.filter_map(|life| {
+        let refused = fleet.plugins().filter_map(|life| {
             let why = lifecycle::not_in_force(life)?;
             Some(format!("what the file says of plugin `{}` is not in force: {why}", life.name()))
         });

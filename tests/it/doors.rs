@@ -186,10 +186,17 @@ fn tokens_have_names_roles_and_an_end() {
     wait_for("the fleet to be fit for a start", || (site.run(&start).code == 0).then_some(()));
     let log = site.json(&["upgrade", "log", "orders", "--token", &reader]);
     assert!(log.to_string().contains("\"ci\""), "{log}");
+    let bearer = format!("Authorization: Bearer {operator}\r\n");
+    let follower = std::thread::spawn(move || answers(port, "GET /v1/events", &bearer));
+    wait_for("the follower", || {
+        ask(&reader, "GET /metrics").contains("phasegate_event_followers 1").then_some(())
+    });
     assert_eq!(site.run(&["token", "revoke", "ci"]).code, 0);
     wait_for("the token to count no more", || {
         ask(&operator, "GET /v1/fleet").starts_with("HTTP/1.1 401 ").then_some(())
     });
+    let followed = follower.join().unwrap();
+    assert!(followed.contains("\"following\"") && followed.contains("counts no more"), "{followed}");
     // A file that was cut off takes nothing away and is told of.
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();

@@ -47,6 +47,9 @@ fn a_range_of_ports_is_printed_and_silence_is_said() {
     assert!(printed.stderr.contains(&format!("127.0.0.1:{silent}: ")), "{printed:?}");
     site.write("printed.toml", &printed.stdout);
     assert_eq!(site.run(&["check", "--config", "printed.toml"]).code, 0, "{printed:?}");
+    // What takes connections and speaks no TLS has not answered.
+    let plain = site.run(&["init", "--ports", &there.to_string(), "--protocol", "https", "--output", "-"]);
+    assert!(plain.stderr.contains("0 of 1 instances answered"), "{plain:?}");
     assert!(!site.path("phasegate.toml").exists());
     for (arguments, said) in [
         (&["init"][..], "give --ports 9001-9005"),

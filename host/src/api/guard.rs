@@ -61,6 +61,26 @@ impl Caller {
     }
 }
 
+/// Asks whether who was let in still would be: for answers that go on for longer than a token may count.
+#[derive(Clone)]
+pub(super) struct StillLetIn(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl StillLetIn {
+    /// Whether so.
+    pub(super) fn is(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for StillLetIn {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let still = parts.extensions.get::<Self>().cloned();
+        still.ok_or_else(|| Refusal::internal("a request that is answered without end came past the guard"))
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Refusal;
 
@@ -243,6 +263,10 @@ pub(super) async fn guarded(State(gate): State<Gate>, request: Request, next: Ne
         return and_close(refusal.into_response());
     }
     let is_stranger = caller.is_none();
+    if room(&head, route.as_ref()) == Room::Follower {
+        let (guard, asked, need) = (Arc::clone(guard), head.clone(), rule.need.role(head.uri.path()));
+        head.extensions.insert(StillLetIn(Arc::new(move || guard.check(&asked, need).is_ok())));
+    }
     if let Some(caller) = caller {
         head.extensions.insert(caller);
     }

@@ -145,6 +145,7 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         provision_due: OrdSet::new(),
         away: OrdMap::new(),
         away_due: OrdSet::new(),
+        put_off: OrdMap::new(),
         ids_gone: OrdSet::new(),
         upgrade: stored.upgrades.get(&spec.name).cloned().map(Arc::new),
         touched: stored.touched.get(&spec.name).cloned().map(Arc::new),

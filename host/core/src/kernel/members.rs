@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use imbl::OrdMap;
+
 use super::done::{after_failure, runs_what_was_wanted};
 use super::effect::{Delete, Effect};
 use super::event::{Deleted, Done};
@@ -15,11 +17,11 @@ use super::out::{About, Out};
 use super::perform::{self, Life, announce};
 use super::state::{Away, End, Fleet, InstanceState, Kept, Place, Removed, SetState};
 use super::surge::{self, DELETE_AGAIN};
-use super::{boot, doubts, look, provision, sight};
+use super::{boot, discovered, doubts, look, provision, sight};
 use crate::domain::{By, Component, Custody, Instance, InstanceId, Located, Membership, Now, ScaleSetName};
 use crate::record::Write;
 use crate::record::audit::{Leaves, Several, What};
-use crate::rollout::Upgrade;
+use crate::rollout::{Member, Upgrade};
 
 /// The members of a set, as the configuration or a source lists them.
 pub(super) type Members = BTreeMap<InstanceId, Arc<Instance>>;
@@ -34,6 +36,7 @@ pub(super) fn go_over(
     out: &mut Out,
 ) {
     let may_touch = MayTouch::of(fleet);
+    let next = put_off(fleet, name, next, by, out);
     let Ok(before) = fleet.set(name) else { return };
     let differs = Differs::between(&before.spec.instances, &next);
     if differs.is_nothing() {
@@ -60,6 +63,42 @@ pub(super) fn go_over(
     }
     doubts::reconsider(set, now, out);
     set.dirty = true;
+}
+
+/// Keeps those for a while for whom a driver or a hook is at work: the batch is not over before, and what a hook has taken
+/// away is given back.
+fn put_off(fleet: &mut Fleet, name: &ScaleSetName, mut next: Members, by: &By, out: &mut Out) -> Members {
+    let Some(set) = fleet.change(name) else { return next };
+    let Some(upgrade) = set.upgrade.as_mut().filter(|upgrade| upgrade.is_active()) else {
+        set.put_off = OrdMap::new();
+        return next;
+    };
+    let goes = |id: &InstanceId| !next.contains_key(id) && set.spec.instances.contains_key(id);
+    let in_hand = |id: &&InstanceId| upgrade.members.get(id).is_some_and(Member::is_in_hand);
+    let waits: Vec<InstanceId> =
+        upgrade.members.in_flight().filter(|id| goes(id)).filter(in_hand).cloned().collect();
+    for id in Arc::make_mut(upgrade).leaving(|id| waits.contains(id)) {
+        out.writes.push(look::member_write(upgrade, &id));
+    }
+    let wanted = |id: &InstanceId| set.put_off.get(id).unwrap_or(by).clone();
+    set.put_off = waits.iter().map(|id| (id.clone(), wanted(id))).collect();
+    next.extend(waits.into_iter().filter_map(|id| {
+        let kept = set.spec.instances.get(&id)?;
+        Some((id, Arc::clone(kept)))
+    }));
+    next
+}
+
+/// Lets those go who had to wait, and for whom nothing is in hand any more.
+fn take_out_put_off(fleet: &mut Fleet, name: &ScaleSetName, now: Now, out: &mut Out) {
+    let Ok(set) = fleet.set(name) else { return };
+    let in_hand = |id: &InstanceId| {
+        set.active().and_then(|upgrade| upgrade.members.get(id)).is_some_and(Member::is_in_hand)
+    };
+    let over = set.put_off.iter().find(|(id, _)| !in_hand(id)).map(|(_, by)| by.clone());
+    let Some(by) = over else { return };
+    let next = discovered::together(&set.listed, &set.discovered);
+    go_over(fleet, name, next, &by, now, out);
 }
 
 /// What two lists do not have in common.
@@ -213,6 +252,7 @@ pub(super) fn settle(
     now: Now,
     out: &mut Out,
 ) {
+    take_out_put_off(fleet, name, now, out);
     let is_due = |set: &Arc<SetState>| set.away_due.get_min().is_some_and(|(at, _)| *at <= now.at);
     if !fleet.set(name).is_ok_and(is_due) {
         return;

@@ -29,9 +29,9 @@ use super::refusal::Refusal;
 use super::release::Releases;
 use super::zones::{Neighbours, Regions};
 use crate::domain::{
-    BatchOf, CanTell, Change, Component, Custody, DriverTraits, Generation, Goal, Instance, InstanceId, Now,
-    OnFailure, OperationId, PersonsWord, PluginName, ScaleSet, ScaleSetName, Timestamp, UpgradeId, Version,
-    WallTime, WordKind,
+    BatchOf, By, CanTell, Change, Component, Custody, DriverTraits, Generation, Goal, Instance, InstanceId,
+    Now, OnFailure, OperationId, PersonsWord, PluginName, ScaleSet, ScaleSetName, Timestamp, UpgradeId,
+    Version, WallTime, WordKind,
 };
 use crate::lifecycle::PluginLife;
 use crate::record::{Hold, Retry, StoppedLine, StoredModel};
@@ -133,6 +133,8 @@ pub struct SetState {
     pub listed: Arc<BTreeMap<InstanceId, Arc<Instance>>>,
     /// Those that a source has found, as it said last.
     pub discovered: OrdMap<InstanceId, Arc<Instance>>,
+    /// Who is listed no more while a driver or a hook is at work for it, and who wanted it: it goes when that is over.
+    pub(super) put_off: OrdMap<InstanceId, By>,
     /// What its driver is.
     pub driver: DriverTraits,
     /// Who has kept its instances running: the host, once one of its drivers in this life of the host has.

@@ -53,7 +53,7 @@ pub use life::{Active, Counters, Diff, PluginLife, Standing};
 pub use prepare::configured;
 pub use reason::{EndedFor, Failing, HandError, Left, Named, Unfit, Unproved, Why};
 pub use refusal::{Refusal, RefusalKind, RefusalReason};
-pub use reload::{TakenUp, not_in_force};
+pub use reload::{TakenUp, left_alone, not_in_force};
 pub use report::Report;
 pub use said::{BytesOf, Fact, Loudness, Said, WhyLost, WhyStays};
 pub use stage::{Stage, StageRun, StepState, Trace};

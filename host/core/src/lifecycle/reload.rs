@@ -22,7 +22,7 @@ use super::step::{Out, Reply};
 use super::{gate, unfit};
 use crate::domain::{Now, PluginSpec, RequestId, Strategy, Timestamp};
 
-pub use take_up::{TakenUp, not_in_force};
+pub use take_up::{TakenUp, left_alone, not_in_force};
 pub(super) use take_up::{abandon, give_up, take_up};
 
 /// What a reload has prepared.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::batch::{BatchProgress, BatchState};
 use super::hooks::Hooked;
-use super::member::{Member, MemberState};
+use super::member::{Member, MemberState, Stay};
 use super::part::{Part, PartState};
 use super::state::{Extent, Stage, Upgrade};
 use super::surge::{Way, whole};
@@ -84,6 +84,7 @@ impl Upgrade {
                     attempt: 0,
                     trip: Trip::None,
                     hooked: Hooked::default(),
+                    stay: Stay::Yes,
                     state,
                 };
                 joined.push(id.clone());

@@ -185,6 +185,25 @@ impl MemberState {
     }
 }
 
+/// Whether a member stays in the upgrade when what is in hand for it is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stay {
+    /// As all do.
+    #[default]
+    Yes,
+    /// Nobody lists it any more: it leaves, and what a hook before has taken from it is given back first.
+    Leaves,
+}
+
+impl Stay {
+    /// Whether it does.
+    #[must_use]
+    pub fn is_yes(&self) -> bool {
+        *self == Self::Yes
+    }
+}
+
 /// One planned instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -206,6 +225,9 @@ pub struct Member {
     /// What its hooks have come to.
     #[serde(default, skip_serializing_if = "Hooked::is_new")]
     pub hooked: Hooked,
+    /// Whether it stays.
+    #[serde(default, skip_serializing_if = "Stay::is_yes")]
+    pub stay: Stay,
     /// How it stands.
     pub state: MemberState,
 }
@@ -241,6 +263,12 @@ impl Member {
             | MemberState::Succeeded { .. }
             | MemberState::Failed { .. } => None,
         }
+    }
+
+    /// Whether a driver or a hook is at work for it. One that takes another's place goes on to an end of its own.
+    #[must_use]
+    pub fn is_in_hand(&self) -> bool {
+        !self.is_surge() && (self.state.is_with_driver() || self.state.is_hooking())
     }
 
     /// Whether any effect of ours may be on it still.

@@ -61,7 +61,7 @@ pub use error::{UpgradeError, UpgradeErrorCode};
 pub use estimate::{Estimate, estimate};
 pub use hooks::{BatchHook, BatchesHooked, Hooked};
 pub use manual::manual;
-pub use member::{Member, MemberState};
+pub use member::{Member, MemberState, Stay};
 pub use members::Members;
 pub use part::{Part, PartState, Restored};
 pub use reasons::{Surging, WhyNot, why_not_yet};

@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 
 use super::batch::{BatchProgress, BatchState};
-use super::member::{Member, MemberState};
+use super::member::{Member, MemberState, Stay};
 use super::state::{Purpose, Upgrade};
+use super::step::Step;
 use super::trip::Trip;
 use crate::domain::{InstanceId, Timestamp};
 use crate::plan::{Hold, HoldReason};
@@ -36,6 +37,29 @@ impl Upgrade {
         self.holds.extend(left);
         self.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
         gone.into_iter().chain(protected).collect()
+    }
+
+    /// Remembers who leaves when what is in hand for it is over, and of all others that they stay. Gives those of whom that
+    /// is news.
+    pub fn leaving(&mut self, leaves: impl Fn(&InstanceId) -> bool) -> Vec<InstanceId> {
+        let stay = |id: &InstanceId| if leaves(id) { Stay::Leaves } else { Stay::Yes };
+        let in_flight = self.members.in_flight().filter(|id| {
+            self.members.get(id).is_some_and(|member| member.is_in_hand() && member.stay != stay(id))
+        });
+        let news: Vec<InstanceId> = in_flight.cloned().collect();
+        for id in &news {
+            self.members.update(id, |member| member.stay = stay(id));
+        }
+        news
+    }
+
+    /// Nothing is in hand any more for one that nobody lists.
+    pub(super) fn let_leave(&mut self, id: &InstanceId, out: &mut Step) {
+        self.members.remove(id);
+        self.holds.push_back(Hold::of_host(id.clone(), HoldReason::Vanished));
+        self.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
+        out.changed.insert(id.clone());
+        out.left_out_changed = true;
     }
 
     /// Leaves what is gone out of a way back that begins: it stays as it is, wherever that is.

@@ -130,11 +130,7 @@ impl Upgrade {
     /// Instances that are left out.
     #[must_use]
     pub fn left_out(&self) -> LeftOut {
-        LeftOut {
-            holds: self.holds.clone(),
-            deferred: self.deferred.clone(),
-            unheard: self.unheard.clone(),
-        }
+        LeftOut { holds: self.holds.clone(), deferred: self.deferred.clone(), unheard: self.unheard.clone() }
     }
 
     /// Puts an upgrade together again. A number in the order without its batch is passed over.

@@ -14,7 +14,7 @@ use crate::plan::{Hold, HoldReason};
 
 use super::batch::{BatchProgress, BatchState};
 use super::hooks::Hooked;
-use super::member::{Member, MemberState};
+use super::member::{Member, MemberState, Stay};
 use super::members::Members;
 use super::part::{Part, PartState, Restored};
 use super::state::{Purpose, Stage, StartUpgrade, Upgrade};
@@ -49,6 +49,7 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
                 attempt: 0,
                 trip: Trip::None,
                 hooked: Hooked::default(),
+                stay: Stay::Yes,
                 state: MemberState::Pending,
             };
             members.insert(before.occupant(id).clone(), member);
@@ -175,6 +176,7 @@ pub fn continued(
                     attempt: 0,
                     trip: Trip::None,
                     hooked: Hooked::default(),
+                    stay: Stay::Yes,
                     state,
                 },
             );

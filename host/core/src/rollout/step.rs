@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::Action;
 use super::error::UpgradeError;
-use super::member::{Member, MemberState};
+use super::member::{Member, MemberState, Stay};
 use super::state::{Stage, Upgrade, UpgradeState};
 use super::trip::Trip;
 use super::view::FleetView;
@@ -272,7 +272,15 @@ pub(super) fn fault(upgrade: &mut Upgrade, error: UpgradeError, now: Timestamp) 
 
 /// Brings one member to a state, with a new effect where the state wants one.
 pub(super) fn go(upgrade: &mut Upgrade, instance: &InstanceId, state: MemberState, out: &mut Step) {
+    let stay = upgrade.members.get(instance).map(|member| member.stay);
+    let state = match stay {
+        Some(Stay::Leaves) => MemberState::Failed { at: state.since() },
+        Some(Stay::Yes) | None => state,
+    };
     let state = hooks::on_the_way(upgrade, instance, state);
+    if stay == Some(Stay::Leaves) && state.is_terminal() {
+        return upgrade.let_leave(instance, out);
+    }
     let changed = upgrade.members.update(instance, |member| {
         member.state = state;
         if member.state.is_with_driver() {

@@ -17,12 +17,16 @@ use tokio::time::Instant;
 
 use super::Events;
 use super::line::Line;
+use crate::api::guard::StillLetIn;
 
 /// How long a reader may take nothing before it is given up.
 const STALLED_MAX: Duration = Duration::from_secs(20);
 
 /// How long nothing happens before that is said.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(15);
+
+/// How often it is asked whether the reader may still read.
+const LOOKED_AT_EVERY: Duration = Duration::from_secs(1);
 
 /// Pieces that wait for the reader; each has [`PIECE_MAX`] bytes and one event more at most.
 const PIECES_MAX: usize = 4;
@@ -77,7 +81,7 @@ pub(in crate::api) struct Following(pub(in crate::api) mpsc::Receiver<Bytes>);
 /// Begins to follow; none when the host ends.
 pub(in crate::api) fn follow(
     events: &Arc<Events>,
-    place: OwnedSemaphorePermit,
+    (place, still): (OwnedSemaphorePermit, StillLetIn),
     begin: Begin,
     wanted: Wanted,
     format: Format,
@@ -92,7 +96,7 @@ pub(in crate::api) fn follow(
     let (out, pieces) = mpsc::channel(PIECES_MAX + 1);
     let last_word = out.clone().try_reserve_owned().ok();
     let events = Arc::clone(events);
-    let follower = Follower { events, wanted, format, last, lines, piece: Vec::new(), out, last_word };
+    let follower = Follower { events, still, wanted, format, last, lines, piece: Vec::new(), out, last_word };
     tokio::spawn(async move {
         // The reader has gone, or was given up.
         _ = follower.run().await;
@@ -106,6 +110,7 @@ struct Gone;
 
 struct Follower {
     events: Arc<Events>,
+    still: StillLetIn,
     wanted: Wanted,
     format: Format,
     /// The latest line of the trail that was told or left out.
@@ -120,6 +125,8 @@ struct Follower {
 enum Stop {
     Gone,
     Record(String),
+    /// Its token was taken away, or its time is over.
+    LetInNoMore,
 }
 
 impl From<Gone> for Stop {
@@ -133,6 +140,7 @@ impl Follower {
         let text = match self.tell_all().await {
             Ok(()) => "the host ends".to_owned(),
             Err(Stop::Record(why)) => why,
+            Err(Stop::LetInNoMore) => "the token of the reader counts no more".to_owned(),
             Err(Stop::Gone) => return Err(Gone),
         };
         self.write(&Line::own("ending", &wire::Event::Ending(wire::Ending { text })));
@@ -150,12 +158,19 @@ impl Follower {
         self.standing();
         self.send().await?;
         let mut quiet_at = Instant::now() + HEARTBEAT_EVERY;
+        let mut look_at = Instant::now() + LOOKED_AT_EVERY;
         loop {
             let heard = tokio::select! {
                 line = self.lines.recv() => Some(line),
                 () = self.out.closed() => return Err(Stop::Gone),
-                () = tokio::time::sleep_until(quiet_at) => None,
+                () = tokio::time::sleep_until(quiet_at.min(look_at)) => None,
             };
+            if Instant::now() >= look_at {
+                look_at = Instant::now() + LOOKED_AT_EVERY;
+                if !self.still.is() {
+                    return Err(Stop::LetInNoMore);
+                }
+            }
             match heard {
                 Some(Ok(line)) => {
                     self.offer(&line).await?;
@@ -167,6 +182,7 @@ impl Follower {
                     self.catch_up().await?;
                     return Ok(());
                 }
+                None if Instant::now() < quiet_at => {}
                 None => self.beat(),
             }
             if !self.piece.is_empty() {

@@ -15,6 +15,7 @@ use phasegate_wire as wire;
 
 use crate::api::answer::Refusal;
 use crate::api::events::{Begin, FOLLOWERS_MAX, Following, Format, Wanted, follow};
+use crate::api::guard::StillLetIn;
 use crate::api::host::Host;
 use crate::api::path::Named;
 use crate::api::query::{FromQuery, Key, Query, Times};
@@ -96,6 +97,7 @@ fn kind(value: &str) -> Result<String, Refusal> {
 pub(super) async fn show(
     State(host): State<Arc<Host>>,
     Query(Events { since, wanted }): Query<Events>,
+    still: StillLetIn,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     if let Some(set) = &wanted.scale_set {
@@ -119,7 +121,7 @@ pub(super) async fn show(
     let (format, media_type) =
         if accept.contains(SSE) { (Format::Sse, SSE) } else { (Format::Ndjson, NDJSON) };
     let begin = since.map_or(Begin::Now, Begin::Behind);
-    match follow(&host.events, place, begin, wanted, format) {
+    match follow(&host.events, (place, still), begin, wanted, format) {
         Some(following) => Ok(([(CONTENT_TYPE, media_type)], Body::new(Pieces(following))).into_response()),
         None => Err(Refusal::unavailable("the host ends")),
     }

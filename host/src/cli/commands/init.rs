@@ -38,7 +38,7 @@ pub fn run(args: &InitArgs) -> anyhow::Result<Exit> {
     let place = if prints { PathBuf::from("phasegate.toml") } else { args.output.clone() };
     let config: Config = crate::config::parse(&text, &place)
         .map_err(|problems| anyhow::anyhow!("what was given makes no configuration:\n{problems}"))?;
-    let reached = ask_once::all(&wanted);
+    let reached = ask_once::all(&config).context("the instances cannot be asked")?;
     if prints {
         output::data(&text)?;
     } else {

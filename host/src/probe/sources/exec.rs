@@ -87,7 +87,7 @@ impl Drop for Group {
     }
 }
 
-/// Ends programs whose host is gone without having ended them.
+/// Ends programs whose host is gone without having ended them, and all of this one, which ends.
 pub(super) fn end_what_was_left() {
     let ours = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
     // A host of its own that runs beside this one keeps what it has begun.
@@ -97,9 +97,7 @@ pub(super) fn end_what_was_left() {
     };
     for (pid, mark) in marked() {
         if mark.split_once('-').is_some_and(|(host, _)| is_gone(host)) {
-            tracing::info!(
-                "process {pid}, the program of a source, was left by a host that is gone, and is ended"
-            );
+            tracing::info!("process {pid}, the program of a source, is ended: its host is gone, or goes");
             _ = kill_process(pid, Signal::KILL);
         }
     }

@@ -9,7 +9,7 @@ use super::super::testing::*;
 use super::super::{Effect, Event, SetConfig};
 use crate::domain::*;
 use crate::kernel::effect::{Delete, Ensure};
-use crate::kernel::event::Deleted;
+use crate::kernel::event::{Deleted, Hooked};
 use crate::rollout::UpgradeState;
 
 /// Goes by what the file says after a change of it.
@@ -164,8 +164,16 @@ fn one_in_flight_that_goes_leaves_the_upgrade_and_its_answer_does_no_harm() {
     let first = asked.instance.id.clone();
     let mut gone = None;
     reload(&mut rig, |set| gone = Some(without(set, first.as_str())));
-    assert!(rig.upgrade().members.get(&first).is_none(), "nobody has it any more");
+    for _ in 0..20 {
+        rig.pass(Duration::from_secs(1));
+        rig.everybody_answers();
+    }
+    assert_eq!(rig.asked(), [], "two would be in hand with a batch of one");
+    assert!(rig.set().instance(&first).is_some(), "it goes when its driver is done");
     rig.done(asked, Ok(()));
+    assert!(rig.upgrade().members.get(&first).is_none(), "nobody has it any more");
+    assert!(rig.upgrade().holds.iter().any(|hold| hold.reason.code() == "vanished"));
+    assert!(rig.set().instance(&first).is_none());
     assert_eq!(recorded(&rig, first.as_str()), Some(Runs::at(version("v2"))), "what it has is so");
     for _ in 0..10 {
         rig.pass(Duration::from_secs(1));
@@ -179,6 +187,76 @@ fn one_in_flight_that_goes_leaves_the_upgrade_and_its_answer_does_no_harm() {
     let gone = gone.unwrap();
     reload(&mut rig, |set| drop(set.instances.insert(gone.id.clone(), gone)));
     assert_eq!(rig.instance(first.as_str()).runs, Runs::at(version("v2")));
+}
+
+#[test]
+fn one_that_is_listed_again_before_its_driver_is_done_has_never_left() {
+    let mut rig = Rig::healthy();
+    rig.start("v2");
+    let asked = rig.asked().remove(0);
+    let first = asked.instance.id.clone();
+    let mut gone = None;
+    reload(&mut rig, |set| gone = Some(without(set, first.as_str())));
+    let gone = gone.unwrap();
+    reload(&mut rig, |set| drop(set.instances.insert(gone.id.clone(), gone)));
+    rig.done(asked, Ok(()));
+    rig.run_to_the_end();
+    assert_eq!(rig.upgrade().progress().successful, 3);
+    assert!(rig.upgrade().holds.is_empty());
+}
+
+#[test]
+fn a_hook_gives_back_what_was_taken_from_one_that_goes() {
+    for goes_in in [HookKind::BeforeInstance, HookKind::AfterInstance] {
+        let mut set = orders();
+        set.spec.policy.hooks = [HookKind::BeforeInstance, HookKind::AfterInstance].into_iter().collect();
+        let mut rig = Rig::new(vec![set]);
+        rig.all_healthy();
+        rig.effects.clear();
+        rig.start("v2");
+        let mut log = Vec::new();
+        for _ in 0..40 {
+            for effect in std::mem::take(&mut rig.effects) {
+                match effect {
+                    Effect::Hook(call) => {
+                        let instance = call.instance().unwrap().clone();
+                        log.push(format!("{} {instance}", call.hook));
+                        if instance == id("0") && call.hook == goes_in {
+                            reload(&mut rig, |set| drop(without(set, "0")));
+                        }
+                        rig.turn(vec![Event::Hooked(Hooked {
+                            scale_set: call.scale_set.clone(),
+                            hook: call.hook,
+                            instance: Some(instance),
+                            operation: call.operation.clone(),
+                            answer: Ok(()),
+                        })]);
+                    }
+                    Effect::Ensure(asked) => {
+                        log.push(asked.instance.id.to_string());
+                        rig.done(*asked, Ok(()));
+                    }
+                    _ => {}
+                }
+            }
+            rig.pass(Duration::from_secs(1));
+            for one in ["0", "1", "2"]
+                .iter()
+                .filter(|one| rig.set().instance(&id(one)).is_some())
+                .collect::<Vec<_>>()
+            {
+                rig.judge(one, decision(0));
+            }
+        }
+        let of_the_first: Vec<&str> =
+            log.iter().filter(|line| line.ends_with('0')).map(String::as_str).collect();
+        let driver = (goes_in == HookKind::AfterInstance).then_some("0");
+        let expected: Vec<&str> =
+            ["beforeInstance 0"].into_iter().chain(driver).chain(["afterInstance 0"]).collect();
+        assert_eq!(of_the_first, expected, "{log:?}");
+        assert_eq!(rig.upgrade().state, UpgradeState::Completed);
+        assert_eq!(rig.upgrade().progress().successful, 2);
+    }
 }
 
 #[test]
@@ -385,9 +463,11 @@ fn another_kind_of_driver_takes_over_and_what_ran_goes_on_until_nobody_lists_it(
 fn all_of_them_may_go_and_come_back() {
     let mut rig = kept_by_the_host();
     rig.start("v2");
-    rig.asked();
+    let first = rig.asked().remove(0);
     let all = rig.set().spec.instances.clone();
     reload(&mut rig, |set| set.instances.clear());
+    assert_eq!(rig.set().census().total(), 1, "the one in hand");
+    rig.done(first, Ok(()));
     assert_eq!(rig.set().census().total(), 0);
     rig.pass(Duration::from_secs(1));
     assert!(rig.set().active().is_none(), "{:?}", rig.upgrade());

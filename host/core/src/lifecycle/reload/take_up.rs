@@ -29,8 +29,6 @@ pub struct TakenUp {
     pub to: Digest,
     /// What of the configuration was refused or could not be looked at.
     pub warning: Option<Fact>,
-    /// What of it was left where it is.
-    pub hint: Option<Fact>,
 }
 
 /// All plugins are ready: from here on nothing fails but the record.
@@ -68,14 +66,13 @@ pub(in crate::lifecycle) fn take_up(life: &mut PluginLife, out: &mut Out<'_>, re
         out.say(warning.clone());
     }
     let to = job.as_ref().and_then(Job::digest).unwrap_or(active.digest);
-    let hint = hint(&spec, &wanted, to).filter(|_| warning.is_none());
     let has_taken_over = job.is_some();
     if let Some(job) = job {
         take(life, out, job, now);
     }
     let is_changed = wanted.part == Part::Changed || has_taken_over;
     let changed = if is_changed { Part::Changed } else { Part::Same };
-    out.reply(request, Reply::TakenUp(Box::new(TakenUp { changed, from: active.digest, to, warning, hint })));
+    out.reply(request, Reply::TakenUp(Box::new(TakenUp { changed, from: active.digest, to, warning })));
 }
 
 fn take(life: &mut PluginLife, out: &mut Out<'_>, job: Job, now: Now) {
@@ -99,12 +96,6 @@ fn warning(life: &PluginLife, spec: &PluginSpec, wanted: &Wanted, runs: Digest) 
     Some(Fact::RefusedBefore(refused.why.clone()))
 }
 
-/// A component of the configuration that is not taken up is named, so that a person does not wait for it.
-fn hint(spec: &PluginSpec, wanted: &Wanted, runs: Digest) -> Option<Fact> {
-    let has = wanted.found.filter(|found| *found != runs)?;
-    (wanted.part == Part::Changed).then(|| Fact::Left { runs, source: spec.source.clone(), has })
-}
-
 /// What the file says of a plugin and what is not in force because it was refused; none where it is in
 /// force, or judges beside the active component.
 #[must_use]
@@ -115,6 +106,20 @@ pub fn not_in_force(life: &PluginLife) -> Option<&str> {
     let runs = active.digest == considered && *active.settings == *life.spec.settings;
     let beside = life.shadowed().map(|shadowed| configured(shadowed.bytes.0, &shadowed.candidate.settings));
     (!runs && beside != Some(named)).then_some(refused.why.as_str())
+}
+
+/// That something else runs than what the file has, whatever the reason: an upload, a way back, a watch that took it back.
+/// None where it was refused, which [`not_in_force`] says, or where it judges beside the active component.
+#[must_use]
+pub fn left_alone(life: &PluginLife) -> Option<Fact> {
+    let (active, has) = (life.active.as_ref()?, life.considered?);
+    let beside = life.shadowed().is_some_and(|shadowed| shadowed.bytes.0 == has);
+    let source = life.spec.source.clone();
+    (active.digest != has && !beside && not_in_force(life).is_none()).then_some(Fact::Left {
+        runs: active.digest,
+        source,
+        has,
+    })
 }
 
 /// Another plugin cannot take up its part: nothing changes here either.

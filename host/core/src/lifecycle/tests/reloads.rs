@@ -78,8 +78,22 @@ fn other_settings_are_taken_by_what_runs() {
     take_up(&mut desk, request);
     let active = desk.life.report().active.unwrap();
     assert_eq!((active.digest, &*active.settings), (component(b'u'), "{\"a\":1}"));
-    let hint = Said { plugin: desk.life.name().clone(), fact: taken(&desk).hint.unwrap() };
+    let hint = Said { plugin: desk.life.name().clone(), fact: left_alone(&desk.life).unwrap() };
     assert!(hint.to_string().contains("component 757575757575 stays; `db.wasm` has 616161616161"));
+}
+
+#[test]
+fn what_runs_beside_the_file_is_named_whatever_the_reason() {
+    let mut desk = Desk::started(spec());
+    assert_eq!(left_alone(&desk.life), None);
+    desk.uploads(b'u');
+    for _ in 0..2 {
+        let request = prepared(&mut desk, spec(), Place::Fixed);
+        take_up(&mut desk, request);
+        let Some(fact @ Fact::Left { .. }) = left_alone(&desk.life) else { panic!("an upload runs") };
+        let said = Said { plugin: desk.life.name().clone(), fact }.to_string();
+        assert!(said.contains("component 757575757575 stays; `db.wasm` has 616161616161"), "{said}");
+    }
 }
 
 #[test]

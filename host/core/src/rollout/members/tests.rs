@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::Timestamp;
-use crate::rollout::{Hooked, MemberState, Trip, Way};
+use crate::rollout::{Hooked, MemberState, Stay, Trip, Way};
 
 /// Something done to one of a few members.
 #[derive(Debug, Clone)]
@@ -69,6 +69,7 @@ fn perform(members: &mut Members, deed: Deed) {
                 attempt: 0,
                 trip: Trip::None,
                 hooked: Hooked::default(),
+                stay: Stay::Yes,
                 state,
             };
             members.insert(self::id(id), member);

@@ -1,17 +1,20 @@
-//! Each instance asked once, for a first impression: whether it can be reached as the configuration says.
+//! Each instance asked once, for a first impression: by the probe of the host itself, as the configuration says.
 //!
 //! No judgement: the host's own probes and its plugins do that.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpStream, ToSocketAddrs as _};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::answers::Given;
-use crate::cli::args::InitProtocol;
-use phasegate_core::domain::Address;
+use tokio::task::JoinSet;
 
-/// Longest wait for one step of one instance.
-const PATIENCE: Duration = Duration::from_secs(2);
+use crate::config::Config;
+use crate::probe::{Target, once};
+use phasegate_core::domain::{
+    Answer, HealthSettings, Instance, InstanceFacts, ProbeProtocol, Response, ScaleSet,
+};
+
+/// Longest wait for one instance.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// So many are asked at once.
 const AT_ONCE: usize = 32;
@@ -25,38 +28,72 @@ pub(super) struct Reached {
     answered: usize,
     /// Answered with something that `azure-health` has no word for.
     plain: usize,
-    /// The first that did not answer, and why.
+    /// Those that did not answer, and why.
     silent: Vec<String>,
 }
 
-enum Answer {
-    Good,
-    Plain,
-}
-
 /// Asks all of them.
-pub(super) fn all(given: &Given) -> Reached {
-    let mut reached = Reached::default();
-    for some in given.addresses.chunks(AT_ONCE) {
-        let answers = std::thread::scope(|scope| {
-            let asked: Vec<_> = some.iter().map(|one| scope.spawn(|| ask(one, given))).collect();
-            asked.into_iter().map(|one| one.join()).collect::<Vec<_>>()
-        });
-        for (address, answer) in some.iter().zip(answers) {
-            match answer {
-                Ok(Ok(answer)) => {
-                    reached.answered += 1;
-                    reached.plain += usize::from(matches!(answer, Answer::Plain));
+///
+/// # Errors
+/// When the machine gives no resources for it.
+pub(super) fn all(config: &Config) -> std::io::Result<Reached> {
+    let targets = config.scale_sets.iter().flat_map(|set| {
+        let settings = Arc::new(HealthSettings { timeout: PATIENCE, ..set.health.clone() });
+        set.instances.values().map(move |one| target(set, one, Arc::clone(&settings)))
+    });
+    let targets: Vec<Target> = targets.collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(async {
+        let mut reached = Reached::default();
+        for some in targets.chunks(AT_ONCE) {
+            let mut asked = JoinSet::new();
+            for (place, target) in some.iter().cloned().enumerate() {
+                asked.spawn(async move { (place, once(target).await) });
+            }
+            let mut answers = asked.join_all().await;
+            answers.sort_by_key(|(place, _)| *place);
+            for ((_, answer), target) in answers.into_iter().zip(some) {
+                match answer {
+                    Ok(answer) => reached.note(target, answer),
+                    Err(short_of) => reached.silent.push(format!(
+                        "{}: not asked, as this machine is short of {short_of}",
+                        target.address
+                    )),
                 }
-                Ok(Err(error)) => reached.silent.push(format!("{address}: {error}")),
-                Err(_) => reached.silent.push(format!("{address}: could not be asked")),
             }
         }
-    }
-    reached
+        reached
+    }))
+}
+
+fn target<D>(set: &ScaleSet<D>, instance: &Instance, settings: Arc<HealthSettings>) -> Target {
+    let facts = InstanceFacts {
+        id: instance.id.clone(),
+        scale_set: set.name.clone(),
+        region: instance.region.clone(),
+        zone: instance.zone.clone(),
+        fault_domain: instance.fault_domain,
+        update_domain: instance.update_domain,
+        version: None,
+        desired_version: None,
+        labels: instance.labels.clone(),
+    };
+    let address = instance.address.clone();
+    Target { plugin: set.plugin.clone(), facts: Arc::new(facts), address, settings, epoch: 0 }
 }
 
 impl Reached {
+    fn note(&mut self, target: &Target, answer: Answer) {
+        match answer.outcome {
+            Ok(response) => {
+                self.answered += 1;
+                let is_plain = target.settings.protocol != ProbeProtocol::Tcp && !has_word(&response);
+                self.plain += usize::from(is_plain);
+            }
+            Err(failure) => self.silent.push(format!("{}: {failure}", target.address)),
+        }
+    }
+
     /// For people.
     pub(super) fn said(&self, of: usize) -> String {
         let Self { answered, plain, silent } = self;
@@ -77,36 +114,7 @@ impl Reached {
     }
 }
 
-fn ask(address: &Address, given: &Given) -> std::io::Result<Answer> {
-    let mut stream = connect(address)?;
-    if given.protocol != InitProtocol::Http {
-        return Ok(Answer::Good);
-    }
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let slash = if given.path.starts_with('/') { "" } else { "/" };
-    let request =
-        format!("GET {slash}{} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n", given.path);
-    stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    // Who closes late has answered all the same.
-    let ended = stream.take(64 * 1024).read_to_end(&mut answer);
-    let text = String::from_utf8_lossy(&answer);
-    let status = text.strip_prefix("HTTP/1.").and_then(|rest| rest.get(2..5)).map(str::to_owned);
-    match status {
-        Some(status) if status.starts_with('2') && text.contains(STATE) => Ok(Answer::Good),
-        Some(_) => Ok(Answer::Plain),
-        None => Err(ended.err().unwrap_or_else(|| std::io::Error::other("does not speak HTTP"))),
-    }
-}
-
-fn connect(address: &Address) -> std::io::Result<TcpStream> {
-    let mut last = None;
-    for place in (address.host.as_str(), address.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&place, PATIENCE) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| std::io::Error::other("has no address")))
+/// Whether the default plugin finds its word in it.
+fn has_word(response: &Response) -> bool {
+    (200..300).contains(&response.status) && String::from_utf8_lossy(&response.body).contains(STATE)
 }
