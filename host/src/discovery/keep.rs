@@ -25,6 +25,15 @@ impl Delta {
     }
 }
 
+/// What was recorded of a set when the host started.
+#[derive(Debug, Clone, Default)]
+pub struct Before {
+    /// Whom its source had found.
+    pub instances: Instances,
+    /// Those of them that it no longer named, and that stayed.
+    pub held: BTreeSet<InstanceId>,
+}
+
 /// Those that a source does not name any more, and that stay all the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
@@ -56,8 +65,15 @@ pub(super) struct Kept {
     pub(super) held: Option<Held>,
 }
 
-/// Compares what was found with what was there. Whom a person has `accepted` to go counts for no limit.
-pub(super) fn keep(before: &Instances, found: &Found, max: Percent, accepted: &BTreeSet<InstanceId>) -> Kept {
+/// Compares what was found with what was there. Whom a person has `accepted` to go counts for no limit. Those that were
+/// `held` stay held, however many others have come since, until most of them are named again: then it was no loss of
+/// memory.
+pub(super) fn keep(
+    (before, held): (&Instances, &BTreeSet<InstanceId>),
+    found: &Found,
+    max: Percent,
+    accepted: &BTreeSet<InstanceId>,
+) -> Kept {
     let mut delta = Delta::default();
     for (id, instance) in &found.instances {
         match before.get(id) {
@@ -68,32 +84,26 @@ pub(super) fn keep(before: &Instances, found: &Found, max: Percent, accepted: &B
     }
     let gone: BTreeSet<InstanceId> =
         before.keys().filter(|id| !found.instances.contains_key(*id)).cloned().collect();
-    let of = before.len();
-    // An empty source has forgotten them, whoever says that they may go.
-    let is_empty = found.instances.is_empty();
     let unasked: BTreeSet<InstanceId> = gone.difference(accepted).cloned().collect();
-    let why = if gone.is_empty() {
-        None
-    } else if is_empty {
-        Some(Why::Empty)
-    } else if found.refused.unknown > 0 && !unasked.is_empty() {
-        Some(Why::Unclear(found.refused.unknown))
-    } else if exceeds(unasked.len(), of, max) {
-        Some(Why::TooMany(max))
+    let still: BTreeSet<InstanceId> = unasked.intersection(held).cloned().collect();
+    // Where most of them are named again, the others have gone like anybody.
+    let still = if still.len() * 2 >= held.len() { still } else { BTreeSet::new() };
+    let (of, fresh) = (before.len(), unasked.len() - still.len());
+    let hold = |why| if unasked.is_empty() { None } else { Some(Held { gone: unasked.clone(), of, why }) };
+    let held = if found.instances.is_empty() {
+        // An empty source has forgotten them, whoever says that they may go.
+        let why = Why::Empty;
+        return Kept { delta, held: (!gone.is_empty()).then_some(Held { gone, of, why }) };
+    } else if found.refused.unknown > 0 {
+        hold(Why::Unclear(found.refused.unknown))
+    } else if exceeds(fresh, of - still.len(), max) {
+        hold(Why::TooMany(max))
     } else {
-        None
+        (!still.is_empty()).then_some(Held { gone: still, of, why: Why::TooMany(max) })
     };
-    match why {
-        None => {
-            delta.removed = gone.into_iter().collect();
-            Kept { delta, held: None }
-        }
-        Some(Why::Empty) => Kept { delta, held: Some(Held { gone, of, why: Why::Empty }) },
-        Some(why) => {
-            delta.removed = gone.intersection(accepted).cloned().collect();
-            Kept { delta, held: Some(Held { gone: unasked, of, why }) }
-        }
-    }
+    let stays = |id: &&InstanceId| held.as_ref().is_some_and(|held| held.gone.contains(*id));
+    delta.removed = gone.iter().filter(|id| !stays(id)).cloned().collect();
+    Kept { delta, held }
 }
 
 /// Whether so many of so many are more than a share.
@@ -120,7 +130,12 @@ mod tests {
     use super::*;
 
     fn look(before: &Instances, instances: Instances, refused: Refused) -> Kept {
-        keep(before, &Found { instances, refused }, Percent::clamped(20), &BTreeSet::new())
+        keep(
+            (before, &BTreeSet::new()),
+            &Found { instances, refused },
+            Percent::clamped(20),
+            &BTreeSet::new(),
+        )
     }
 
     fn lengths(kept: &Kept) -> (usize, usize, usize, Option<usize>) {
@@ -155,12 +170,35 @@ mod tests {
     }
 
     #[test]
+    fn those_that_are_held_stay_however_many_others_come() {
+        let before = so_many(5);
+        let others: Vec<String> = (0..50).map(|number| format!("other-{number}:1")).collect();
+        let others: Vec<&str> = others.iter().map(String::as_str).collect();
+        let mut next = some(&others);
+        let kept = look(&before, next.clone(), Refused::default());
+        assert_eq!(lengths(&kept), (50, 0, 0, Some(5)));
+        let (mut after, held) = (apply(&before, &kept.delta), kept.held.unwrap().gone);
+        // Another one goes beside them, within the limit.
+        next.pop_last();
+        let found = Found { instances: next.clone(), ..Found::default() };
+        let kept = keep((&after, &held), &found, Percent::clamped(20), &BTreeSet::new());
+        assert_eq!(lengths(&kept), (0, 0, 1, Some(5)), "5 of 55 are less than a fifth, and were not before");
+        after = apply(&after, &kept.delta);
+        // Most of them are named again.
+        next.extend(so_many(4));
+        let found = Found { instances: next, ..Found::default() };
+        let kept = keep((&after, &held), &found, Percent::clamped(20), &BTreeSet::new());
+        assert_eq!(lengths(&kept), (0, 0, 1, None));
+    }
+
+    #[test]
     fn an_empty_source_removes_nobody_whatever_a_person_says() {
         let before = so_many(2);
         let all = before.keys().cloned().collect();
         for accepted in [BTreeSet::new(), all] {
             for max in [20, 100] {
-                let kept = keep(&before, &Found::default(), Percent::clamped(max), &accepted);
+                let kept =
+                    keep((&before, &BTreeSet::new()), &Found::default(), Percent::clamped(max), &accepted);
                 assert_eq!(lengths(&kept), (0, 0, 0, Some(2)));
                 assert_eq!(kept.held.unwrap().why, Why::Empty);
             }
@@ -182,9 +220,12 @@ mod tests {
         let before = so_many(10);
         let held = look(&before, so_many(5), Refused::default()).held.unwrap();
         let found = Found { instances: so_many(5), ..Found::default() };
-        assert_eq!(lengths(&keep(&before, &found, Percent::clamped(20), &held.gone)), (0, 0, 5, None));
+        assert_eq!(
+            lengths(&keep((&before, &held.gone), &found, Percent::clamped(20), &held.gone)),
+            (0, 0, 5, None)
+        );
         let fewer = Found { instances: so_many(2), ..Found::default() };
-        let kept = keep(&before, &fewer, Percent::clamped(20), &held.gone);
+        let kept = keep((&before, &held.gone), &fewer, Percent::clamped(20), &held.gone);
         assert_eq!(lengths(&kept), (0, 0, 5, Some(3)), "three more were never asked about");
     }
 

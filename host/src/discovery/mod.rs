@@ -28,7 +28,7 @@ use std::time::Duration;
 use crate::net::url::HttpUrl;
 use phasegate_core::domain::Percent;
 
-pub use keep::{Delta, Held};
+pub use keep::{Before, Delta, Held};
 pub(crate) use keys::{DISCOVERY, Keys};
 pub use once::{Once, look_once};
 pub use read::ReadSourceError;

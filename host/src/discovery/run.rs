@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::entries::{self, Found, Instances};
-use super::keep::{self, Delta, Held, Kept, Why};
+use super::keep::{self, Before, Delta, Held, Kept, Why};
 use super::read::{self, Brought, ReadSourceError, Stamp};
 use super::targets;
 use super::view::{HeldView, Seen, Shared, View};
@@ -35,6 +35,8 @@ pub struct Told {
     pub scale_set: ScaleSetName,
     /// What is another.
     pub delta: Delta,
+    /// All that the source does not name and that stay.
+    pub held: BTreeSet<InstanceId>,
     /// Who said so; none where the source did.
     pub by: Option<By>,
     /// Who says where they are.
@@ -116,7 +118,7 @@ impl Discoveries {
     /// # Errors
     /// When the machine gives no thread.
     pub fn start(
-        sets: Vec<(ScaleSetName, DiscoveryConfig, Instances)>,
+        sets: Vec<(ScaleSetName, DiscoveryConfig, Before)>,
         clock: Clock,
         behind: &Behind,
     ) -> std::io::Result<Self> {
@@ -128,15 +130,18 @@ impl Discoveries {
             let (done, first) = watch::channel(false);
             let view = Shared::new(View {
                 source: config.source.to_string(),
-                instances: before.len(),
+                instances: before.instances.len(),
                 ..View::default()
             });
-            let had_any = if before.is_empty() { HadAny::No } else { HadAny::Yes };
+            let had_any = if before.instances.is_empty() { HadAny::No } else { HadAny::Yes };
             asks.insert(name.clone(), Asks { view: view.clone(), accepts, first, had_any });
             let (behind, last) = (behind.clone(), None);
             let looked = Looked { read: None, seen: None };
+            let Before { instances: before, held } = before;
+            let (of, why) = (before.len(), Why::TooMany(config.max_removed));
+            let held = (!held.is_empty()).then_some(Held { gone: held, of, why });
             tasks.push((
-                Looker { name, config, behind, clock, view, before, last, held: None, looked },
+                Looker { name, config, behind, clock, view, before, last, held, looked },
                 accepted,
                 done,
             ));
@@ -293,12 +298,12 @@ impl Looker {
             let source = &self.view.read().source;
             return Err(AcceptError::NothingHeld(format!("every instance stands as {source} says")));
         };
-        if held.why == Why::Empty {
-            return Err(AcceptError::Source("names nobody any more".to_owned()));
-        }
         self.last = None;
         let before = self.before.len();
         self.look(Some((held.gone, by))).await?;
+        if self.held.as_ref().is_some_and(|held| held.why == Why::Empty) {
+            return Err(AcceptError::Source("names nobody any more".to_owned()));
+        }
         Ok(before.saturating_sub(self.before.len()))
     }
 
@@ -339,6 +344,7 @@ impl Looker {
         let known =
             self.last.as_ref().filter(|last| Arc::ptr_eq(&last.listed, listed)).map(|last| last.bytes);
         let (config, before, listed) = (self.config.clone(), self.before.clone(), Arc::clone(listed));
+        let held = too_many(self.held.as_ref());
         let accepted = accepted.cloned().unwrap_or_default();
         // So many entries take a while, and other sets are looked at meanwhile.
         let work = move || {
@@ -353,7 +359,7 @@ impl Looker {
                 }
             };
             let found = entries::instances(groups, &config, (&listed, &before))?;
-            let kept = keep::keep(&before, &found, config.max_removed, &accepted);
+            let kept = keep::keep((&before, &held), &found, config.max_removed, &accepted);
             Ok(Some((bytes, found, kept)))
         };
         let worked = tokio::task::spawn_blocking(work).await;
@@ -363,10 +369,10 @@ impl Looker {
     /// Tells what is another, and notes what is held.
     async fn take_over(&mut self, found: Found, kept: Kept, by: Option<By>) -> Result<(), AcceptError> {
         let Kept { delta, held } = kept;
-        if !delta.is_empty() {
+        if !delta.is_empty() || too_many(held.as_ref()) != too_many(self.held.as_ref()) {
             let (scale_set, source) = (self.name.clone(), self.config.source.to_string());
             let counts = (delta.added.len(), delta.removed.len(), delta.changed.len());
-            let told = Told { scale_set, delta: delta.clone(), by, source };
+            let told = Told { scale_set, delta: delta.clone(), held: too_many(held.as_ref()), by, source };
             if let Err(why) = (self.behind.tell)(told).await {
                 self.last = None;
                 self.failed(&format!("says something new that could not be taken over: {why}"));
@@ -374,10 +380,12 @@ impl Looker {
             }
             self.before = keep::apply(&self.before, &delta);
             let (added, removed, changed) = counts;
-            tracing::info!(
-                "discovery of scale set `{}`: {added} added, {removed} removed, {changed} changed",
-                self.name
-            );
+            if !delta.is_empty() {
+                tracing::info!(
+                    "discovery of scale set `{}`: {added} added, {removed} removed, {changed} changed",
+                    self.name
+                );
+            }
         }
         self.succeeded();
         self.note_refused(&found);
@@ -451,6 +459,12 @@ impl Looker {
         }
         self.held = held;
     }
+}
+
+/// Those that stay until they are named again or a person lets them go, whatever else the source says.
+fn too_many(held: Option<&Held>) -> BTreeSet<InstanceId> {
+    let held = held.filter(|held| matches!(held.why, Why::TooMany(_)));
+    held.map(|held| held.gone.clone()).unwrap_or_default()
 }
 
 /// Why instances stay that a source does not name, and what to do.

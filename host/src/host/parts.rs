@@ -13,7 +13,7 @@ use crate::catalogue::{self, Publish, Publishing, Watches};
 use crate::children;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::discovery::{Behind, Discoveries, DiscoveryConfig, Telling, Told};
+use crate::discovery::{self, Behind, Discoveries, DiscoveryConfig, Telling, Told};
 use crate::drivers::DriverNote;
 use crate::drivers::process::{ProcessConfig, leftovers};
 use crate::measure::{self, Measures};
@@ -29,7 +29,7 @@ use phasegate_core::domain::{
 use phasegate_core::kernel::command::{Begins, Discovered, ReleaseCommand};
 use phasegate_core::kernel::effect::Ask;
 use phasegate_core::kernel::{Command, Configured, Event, SetConfig};
-use phasegate_core::record::Stored;
+use phasegate_core::record::{StillNamed, Stored};
 use phasegate_wasm::Runtime;
 
 /// The recording; a host that cannot record decides all the same.
@@ -275,15 +275,21 @@ pub(super) async fn pass_words(mut heard: mpsc::Receiver<DriverWord>, door: Door
 const FOUND_WITHIN: Duration = Duration::from_secs(30);
 
 /// Instances that sources have found before, of the sets that have one.
-pub(super) type FoundBefore = Vec<(ScaleSetName, DiscoveryConfig, BTreeMap<InstanceId, Arc<Instance>>)>;
+pub(super) type FoundBefore = Vec<(ScaleSetName, DiscoveryConfig, discovery::Before)>;
 
 /// What is recorded of those that sources have found. A set without a source has none.
 pub(super) fn found_before(config: &Config, stored: &mut Stored) -> FoundBefore {
     stored.discovered.retain(|(set, _), _| config.discoveries.contains_key(set));
     let of = |(name, discovery): (&ScaleSetName, &DiscoveryConfig)| {
         let mine = stored.discovered.iter().filter(|((set, _), _)| set == name);
-        let mine = mine.map(|((_, id), found)| (id.clone(), Arc::clone(found)));
-        (name.clone(), discovery.clone(), mine.collect())
+        let mut before = discovery::Before::default();
+        for ((_, id), found) in mine {
+            if found.named == StillNamed::Held {
+                before.held.insert(id.clone());
+            }
+            before.instances.insert(id.clone(), Arc::new(found.instance.clone()));
+        }
+        (name.clone(), discovery.clone(), before)
     };
     config.discoveries.iter().map(of).collect()
 }
@@ -298,11 +304,11 @@ pub(super) fn discoveries(before: FoundBefore, clock: Clock, door: &Door) -> std
     let tell = move |told: Told| -> Telling {
         let door = tells.clone();
         Box::pin(async move {
-            let Told { scale_set, delta, by, source } = told;
+            let Told { scale_set, delta, held, by, source } = told;
             let reason = Some(format!("discovery: {source}"));
             let by = by.unwrap_or(By { reason, ..By::host() });
             let found = delta.added.into_iter().chain(delta.changed).collect();
-            let change = Discovered { found, gone: delta.removed };
+            let change = Discovered { found, gone: delta.removed, held };
             let command = Command::Discovered(scale_set, Box::new(change));
             let answer = door.ask_within(FOUND_WITHIN, by, command).await;
             answer.map(drop).map_err(|refusal| refusal.to_string())

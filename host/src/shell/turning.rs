@@ -42,6 +42,8 @@ pub struct Shell {
     /// What its log has quoted.
     said: say::Said,
     steps: Steps,
+    /// When it turned last: it may stand still in a turn, in a commit or between two.
+    turned_at: Timestamp,
     /// When a view was published last, and whether it has changed since in what nobody waits for.
     published: Published,
 }
@@ -83,6 +85,7 @@ impl Shell {
             held,
             said: say::Said::default(),
             steps: Steps::default(),
+            turned_at: clock.now(),
             published: Published::At(Duration::ZERO),
         }
     }
@@ -131,7 +134,8 @@ async fn turn_until_told(mut shell: Shell) -> Ended {
         None => Closed::Well,
     };
     // The first turn of a kernel has looked at nothing yet but what was recorded.
-    let mut wake_at = Some(shell.clock.now());
+    shell.turned_at = shell.clock.now();
+    let mut wake_at = Some(shell.turned_at);
     loop {
         let mut events = match closed {
             Closed::Well => Vec::new(),
@@ -161,7 +165,9 @@ async fn turn_until_told(mut shell: Shell) -> Ended {
         if ends {
             return shell.end(events);
         }
-        let turn = shell.kernel.turn(events, ReadClock::now(&shell.clock));
+        let now = ReadClock::now(&shell.clock);
+        shell.turned_at = now.at;
+        let turn = shell.kernel.turn(events, now);
         wake_at = turn.wake_at;
         shell.publish_what_is_due();
         closed = shell.close(turn);
@@ -178,7 +184,7 @@ impl Shell {
             Published::At(_) => wait,
         };
         let next = self.event(wait).await;
-        let longer = self.clock.now().since(before).saturating_sub(wait);
+        let longer = self.clock.now().since(self.turned_at).saturating_sub(wait);
         let stood_still = Some(longer).filter(|longer| *longer >= STOOD_STILL);
         if let Some(length) = stood_still {
             say::stood_still(length);

@@ -20,7 +20,7 @@ use crate::domain::{
     OnFailure, PersonsWord, Provision, Runs, ScaleSet, ScaleSetName, Timestamp, Version,
 };
 use crate::record::audit::What;
-use crate::record::{Stored, StoredModel, Write};
+use crate::record::{FoundInstance, StillNamed, Stored, StoredModel, Write};
 use crate::rollout::{Event, MemberState, PartState, Purpose, Restored, Upgrade};
 
 /// When one that has to go is looked at again whose driver is at something else.
@@ -87,7 +87,7 @@ struct Share<'a> {
     memories: Vec<(&'a InstanceId, &'a [u8])>,
     versions: Vec<(&'a InstanceId, &'a Component, &'a Runs)>,
     words: Vec<(&'a InstanceId, &'a PersonsWord)>,
-    discovered: Vec<(&'a InstanceId, &'a Arc<Instance>)>,
+    discovered: Vec<(&'a InstanceId, &'a FoundInstance)>,
     provisions: Vec<(&'a InstanceId, &'a Provision)>,
 }
 
@@ -118,8 +118,13 @@ fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
 /// older `upgrade start --to`; otherwise the record wins.
 fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out: &mut Out) -> SetState {
     let SetConfig { mut spec, driver, on_failure } = config;
-    let discovered: OrdMap<InstanceId, Arc<Instance>> =
-        share.discovered.iter().map(|(id, found)| ((*id).clone(), Arc::clone(found))).collect();
+    let discovered: OrdMap<InstanceId, Arc<Instance>> = share
+        .discovered
+        .iter()
+        .map(|(id, found)| ((*id).clone(), Arc::new(found.instance.clone())))
+        .collect();
+    let held_back = share.discovered.iter().filter(|(_, found)| found.named == StillNamed::Held);
+    let held_back = held_back.map(|(id, _)| (*id).clone()).collect();
     let listed = Arc::new(std::mem::take(&mut spec.instances));
     spec.instances = super::discovered::together(&listed, &discovered);
     let (model, good, said_anew) = model(&spec, stored, out);
@@ -162,6 +167,7 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         kept_running: driver.custody,
         listed,
         discovered,
+        held_back,
         driver,
         on_failure,
     };

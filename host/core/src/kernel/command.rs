@@ -1,6 +1,6 @@
 //! Everything that a person or a program may ask a kernel for, and what it answers: plain data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +81,8 @@ pub struct Discovered {
     pub found: Vec<Arc<Instance>>,
     /// Those that it names no longer.
     pub gone: Vec<InstanceId>,
+    /// All that it does not name either, and that stay until they are named again or a person lets them go.
+    pub held: BTreeSet<InstanceId>,
 }
 
 /// What may be wanted of the catalogue, and of releases.

@@ -2,18 +2,18 @@
 //!
 //! Knows no source. What was found last is recorded, so that a start whose source is silent has its members.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 
 use super::command::Discovered;
 use super::members;
 use super::out::Out;
 use super::refusal::Refusal;
-use super::state::Fleet;
+use super::state::{Fleet, SetState};
 use crate::domain::{By, Instance, InstanceId, Now, ScaleSetName};
-use crate::record::Write;
+use crate::record::{FoundInstance, StillNamed, Write};
 
 /// Goes by what a source says now.
 pub(super) fn take_over(
@@ -26,17 +26,31 @@ pub(super) fn take_over(
 ) -> Result<(), Refusal> {
     fleet.set(name)?;
     let Some(set) = fleet.change(name) else { return Ok(()) };
+    let mut changed: BTreeSet<&InstanceId> = change.found.iter().map(|found| &found.id).collect();
+    changed.extend(&change.gone);
     for found in &change.found {
         set.discovered.insert(found.id.clone(), Arc::clone(found));
-        out.writes.push(Write::Discovered(name.clone(), found.id.clone(), Some(Box::new((**found).clone()))));
     }
     for id in &change.gone {
         set.discovered.remove(id);
-        out.writes.push(Write::Discovered(name.clone(), id.clone(), None));
     }
+    let held: OrdSet<InstanceId> =
+        change.held.iter().filter(|id| set.discovered.contains_key(*id)).cloned().collect();
+    let before = std::mem::replace(&mut set.held_back, held);
+    changed.extend(before.iter().filter(|id| !set.held_back.contains(*id)));
+    changed.extend(change.held.iter().filter(|id| !before.contains(*id)));
+    out.writes
+        .extend(changed.into_iter().map(|id| Write::Discovered(name.clone(), id.clone(), row(set, id))));
     let next = together(&set.listed, &set.discovered);
     members::go_over(fleet, name, next, by, now, out);
     Ok(())
+}
+
+/// What is recorded of one that a source has found; none of one that it has not.
+pub(super) fn row(set: &SetState, id: &InstanceId) -> Option<Box<FoundInstance>> {
+    let instance = (**set.discovered.get(id)?).clone();
+    let named = if set.held_back.contains(id) { StillNamed::Held } else { StillNamed::Yes };
+    Some(Box::new(FoundInstance { instance, named }))
 }
 
 /// Those that are listed, and those that were found; of one in both what the list says.

@@ -7,7 +7,10 @@ use super::event::{HookSays, Hooked};
 use super::report::{self, DriverGoes, WaitsFor};
 use super::testing::{DiskMood, Rig, decision, name, orders};
 use super::{Command, Effect, Event};
-use crate::domain::{DriverPace, DriverWord, HookKind, OnBreach, OnInstanceFailure, OperationId, Percent};
+use crate::domain::{
+    Decision, Decisions, DriverPace, DriverWord, HookKind, OnBreach, OnInstanceFailure, OperationId,
+    Participation, Percent,
+};
 use crate::record::audit::Wait;
 use crate::rollout::{Member, UpgradeState, Wish};
 
@@ -425,4 +428,65 @@ fn a_hook_after_a_batch_that_is_ended_half_way_is_run_again_when_the_batch_is_ba
     assert_eq!(ended, [format!("end {}", after.operation.0)]);
     over(&mut rig, &after, Err("signal 15"));
     assert_eq!(walk(&mut rig, |_| Ok(())), ["0=v1", "afterBatch 1 forward"]);
+}
+
+#[test]
+fn what_a_hook_has_permitted_goes_stale_while_somebody_holds_the_batch() {
+    for hooks in [&[HookKind::BeforeBatch, HookKind::AfterBatch][..], &[HookKind::BeforeBatch][..]] {
+        let (mut rig, _, call) = at_the_first(hooks);
+        rig.ask(Command::Wish(name("orders"), Wish::Pause));
+        over(&mut rig, &call, Ok(()));
+        let mut lines = Vec::new();
+        for (line, effect) in taken(&mut rig) {
+            let Effect::Hook(call) = effect else { panic!("{line}") };
+            over(&mut rig, &call, Ok(()));
+            lines.push(line);
+        }
+        rig.pass(Duration::from_secs(3600));
+        rig.everybody_answers();
+        rig.ask(Command::Wish(name("orders"), Wish::Resume));
+        rig.pass(Duration::from_secs(1));
+        rig.everybody_answers();
+        lines.extend(taken(&mut rig).into_iter().map(|(line, _)| line));
+        let closed = hooks.len() == 2;
+        let expected: &[&str] = if closed {
+            &["afterBatch 1 forward", "beforeBatch 1 forward"]
+        } else {
+            &["beforeBatch 1 forward"]
+        };
+        assert_eq!(lines, expected);
+    }
+}
+
+#[test]
+fn live_nobody_goes_on_the_word_of_a_hook_that_was_told_of_another() {
+    let mut set = orders();
+    set.spec.policy.hooks = [HookKind::BeforeBatch, HookKind::AfterBatch].into_iter().collect();
+    set.spec.policy.decisions = Decisions::Live;
+    let mut rig = Rig::new(vec![set]);
+    rig.all_healthy();
+    rig.effects.clear();
+    rig.start("v2");
+    rig.pass(Duration::from_secs(1));
+    rig.everybody_answers();
+    let (_, Effect::Hook(first)) = taken(&mut rig).remove(0) else { panic!("a hook comes first") };
+    rig.judge("0", Decision { participation: Participation::Skip, ..decision(0) });
+    over(&mut rig, &first, Ok(()));
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        for (line, effect) in taken(&mut rig) {
+            let Effect::Hook(call) = effect else { panic!("{line} before its hook") };
+            let HookRound::Batch { instances, .. } = &call.round else { panic!("{line}") };
+            told.push((call.hook, instances.iter().map(ToString::to_string).collect::<Vec<_>>()));
+            if call.hook == HookKind::AfterBatch {
+                over(&mut rig, &call, Ok(()));
+            }
+        }
+        rig.pass(Duration::from_secs(1));
+        rig.judge("1", decision(0));
+        rig.judge("2", decision(0));
+        rig.judge("0", Decision { participation: Participation::Skip, ..decision(0) });
+    }
+    let one = |hook, id: &str| (hook, vec![id.to_owned()]);
+    assert_eq!(told, [one(HookKind::AfterBatch, "0"), one(HookKind::BeforeBatch, "1")]);
 }

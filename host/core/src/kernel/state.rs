@@ -133,6 +133,8 @@ pub struct SetState {
     pub listed: Arc<BTreeMap<InstanceId, Arc<Instance>>>,
     /// Those that a source has found, as it said last.
     pub discovered: OrdMap<InstanceId, Arc<Instance>>,
+    /// Those of them that the source does not name any more.
+    pub(super) held_back: OrdSet<InstanceId>,
     /// Who is listed no more while a driver or a hook is at work for it, and who wanted it: it goes when that is over.
     pub(super) put_off: OrdMap<InstanceId, By>,
     /// What its driver is.

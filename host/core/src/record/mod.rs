@@ -22,7 +22,7 @@ pub use stored::{
 pub use trail::{
     PastUpgrade, Place, ReadTrail, TrailPage, TrailPiece, TrailQuery, UpgradesPage, UpgradesQuery,
 };
-pub use write::{Anchor, Commit, Stored, Write};
+pub use write::{Anchor, Commit, FoundInstance, StillNamed, Stored, Write};
 
 /// What a store says when it does not do what it was asked for; the words of whatever keeps the record are
 /// its cause.

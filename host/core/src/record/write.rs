@@ -17,6 +17,36 @@ use crate::domain::{
 use crate::release::{Part, Published, Release};
 use crate::rollout::{BatchProgress, LeftOut, Member, Upgrade};
 
+/// An instance that a source has found, as it is recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundInstance {
+    /// As it was found last.
+    #[serde(flatten)]
+    pub instance: Instance,
+    /// Whether its source still names it.
+    #[serde(default, skip_serializing_if = "StillNamed::is_yes")]
+    pub named: StillNamed,
+}
+
+/// Whether a source still names an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum StillNamed {
+    /// It does.
+    #[default]
+    Yes,
+    /// It does not: the instance stays until it is named again, or a person lets it go.
+    Held,
+}
+
+impl StillNamed {
+    /// Whether it does.
+    #[must_use]
+    pub fn is_yes(&self) -> bool {
+        *self == Self::Yes
+    }
+}
+
 /// One change of the durable state. Applied twice it gives what it gives once, and none names a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,7 +73,7 @@ pub enum Write {
     /// what a plugin asked to remember.
     Forgotten(ScaleSetName, InstanceId),
     /// An instance that a source has found, as it was found last; none when it names it no longer.
-    Discovered(ScaleSetName, InstanceId, Option<Box<Instance>>),
+    Discovered(ScaleSetName, InstanceId, Option<Box<FoundInstance>>),
     /// What a plugin asked to remember of an instance; none when it forgets.
     Memory(ScaleSetName, InstanceId, Option<StoredMemory>),
     /// What is wanted of a component in a scale set.
@@ -140,7 +170,7 @@ pub struct Stored {
     /// Instances that were created or deleted.
     pub memberships: BTreeMap<(ScaleSetName, InstanceId), Membership>,
     /// Instances that sources have found, as they were found last.
-    pub discovered: BTreeMap<(ScaleSetName, InstanceId), Arc<Instance>>,
+    pub discovered: BTreeMap<(ScaleSetName, InstanceId), Arc<FoundInstance>>,
     /// What plugins asked to remember.
     pub memories: BTreeMap<(ScaleSetName, InstanceId), StoredMemory>,
     /// The latest upgrade of each scale set, with its members.

@@ -123,6 +123,10 @@ pub(super) fn between(
             live::ask_again(upgrade, fleet, now, out);
         }
     }
+    let is_held = stopped(upgrade, fleet, now).is_some();
+    if hooks::withdraw(upgrade, is_held, out) {
+        return true;
+    }
     if let Some(waiting) = waiting(upgrade, fleet, resume_at, now) {
         waiting.until().into_iter().for_each(|until| out.wake(until));
         out.waits_for_zone = matches!(waiting, Waiting::Zone | Waiting::Group);

@@ -49,7 +49,7 @@ impl Hooked {
 }
 
 /// What the hooks round batches have come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchesHooked {
     /// Index of the batch before which one is over.
@@ -58,6 +58,9 @@ pub struct BatchesHooked {
     pub after: Option<usize>,
     /// Hooks asked for so far; part of their ids.
     pub asked: u32,
+    /// Whom the one before was told of: nobody else goes on its word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub of: Vec<InstanceId>,
 }
 
 /// A hook round a batch that is being run, and what follows.
@@ -345,6 +348,9 @@ pub(super) fn begin(upgrade: &mut Upgrade, hook: BatchHook, out: &mut Step) -> b
         return false;
     }
     upgrade.hooked.asked += 1;
+    if hook == BatchHook::Before {
+        upgrade.hooked.of = members(upgrade);
+    }
     upgrade.stage = Stage::Hooking { hook, stop: None };
     out.head_changed = true;
     run(upgrade, hook, out);
@@ -356,9 +362,32 @@ pub(super) fn close(upgrade: &mut Upgrade, out: &mut Step) -> bool {
     upgrade.hooked.before == Some(upgrade.current) && begin(upgrade, BatchHook::AfterNothing, out)
 }
 
-/// Asks for a hook round a batch, again after a restart.
+/// What the hook before the next batch has permitted it has permitted then, and for those that it was told of. Where
+/// something holds the batch since, or others are in it, its word counts no more: the hook after is run, and the one
+/// before again when the batch could begin. Gives whether it was so.
+pub(super) fn withdraw(upgrade: &mut Upgrade, is_held: bool, out: &mut Step) -> bool {
+    if upgrade.hooked.before != Some(upgrade.current) {
+        return false;
+    }
+    let told = &upgrade.hooked.of;
+    let is_another = !told.is_empty() && members(upgrade).iter().any(|id| !told.contains(id));
+    if !is_held && !is_another {
+        return false;
+    }
+    if !close(upgrade, out) {
+        upgrade.hooked.before = None;
+        upgrade.hooked.of.clear();
+        out.head_changed = true;
+    }
+    true
+}
+
+/// Asks for a hook round a batch, again after a restart. The one after names those that the one before has named.
 pub(super) fn run(upgrade: &Upgrade, hook: BatchHook, out: &mut Step) {
-    let about = HookAbout::Batch { number: upgrade.current + 1, instances: members(upgrade) };
+    let told = &upgrade.hooked.of;
+    let is_paired = hook != BatchHook::Before && upgrade.hooked.before == Some(upgrade.current);
+    let instances = if is_paired && !told.is_empty() { told.clone() } else { members(upgrade) };
+    let about = HookAbout::Batch { number: upgrade.current + 1, instances };
     let operation = upgrade.batch_hook(hook);
     let direction = upgrade.direction();
     out.actions.push(Action::Hook(HookAction { hook: hook.kind(), direction, about, operation }));
@@ -411,6 +440,7 @@ pub(super) fn batch_done(
         // A batch may come to stand at its place that begins.
         BatchHook::AfterNothing => {
             (upgrade.hooked.before, upgrade.hooked.after) = (None, None);
+            upgrade.hooked.of.clear();
             upgrade.stage = Stage::Between { resume_at: now };
         }
         BatchHook::AfterStop => {

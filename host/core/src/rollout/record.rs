@@ -97,7 +97,7 @@ impl Upgrade {
             next_number: self.next_number,
             current: self.current,
             tripped: self.tripped,
-            hooked: self.hooked,
+            hooked: self.hooked.clone(),
             holds: Vector::new(),
             deferred: BTreeMap::new(),
             unheard: BTreeSet::new(),

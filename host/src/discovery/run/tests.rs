@@ -51,8 +51,12 @@ impl Rig {
             Box::pin(async move { if taken { Ok(()) } else { Err("the disk is full".to_owned()) } })
         };
         let behind = Behind { listed: Arc::new(move |_| Arc::clone(&listed)), tell: Arc::new(tell) };
-        let discoveries =
-            Discoveries::start(vec![(name(), config, before)], Clock::start(), &behind).unwrap();
+        let discoveries = Discoveries::start(
+            vec![(name(), config, Before { instances: before, ..Before::default() })],
+            Clock::start(),
+            &behind,
+        )
+        .unwrap();
         Self { discoveries, members, told, takes }
     }
 

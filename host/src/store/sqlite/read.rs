@@ -12,7 +12,7 @@ use phasegate_core::domain::{
     Runs, ScaleSetName, Version,
 };
 use phasegate_core::record::{
-    Anchor, Retry, StoppedLine, Stored, StoredMemory, StoredModel, StoredPlugin, StoredRequest,
+    Anchor, FoundInstance, Retry, StoppedLine, Stored, StoredMemory, StoredModel, StoredPlugin, StoredRequest,
 };
 use phasegate_core::rollout::{Course, LeftOut, Member, Upgrade};
 
@@ -208,7 +208,7 @@ impl Reader<'_> {
         Ok(versions)
     }
 
-    fn discovered(&self) -> Result<Rows<(ScaleSetName, InstanceId), Arc<Instance>>, SqliteStoreError> {
+    fn discovered(&self) -> Result<Rows<(ScaleSetName, InstanceId), Arc<FoundInstance>>, SqliteStoreError> {
         let mut discovered = Vec::new();
         if self.schema()? < 7 {
             return Ok(discovered);
@@ -216,7 +216,7 @@ impl Reader<'_> {
         for row in self.rows("SELECT scale_set, instance, found FROM discovered", &[])? {
             let [set, instance, found] = columns(row);
             let key = (self.id("discovered", set)?, self.id("discovered", instance)?);
-            discovered.push((key, Arc::new(self.parse::<Instance>("discovered", &found)?)));
+            discovered.push((key, Arc::new(self.parse::<FoundInstance>("discovered", &found)?)));
         }
         Ok(discovered)
     }

@@ -1,7 +1,7 @@
 //! What is to be recorded where refused intents may stand in the record: each row as it is without them.
 
 use super::super::look;
-use super::super::{members, provision};
+use super::super::{discovered, members, provision};
 use super::Kernel;
 use crate::domain::{Component, ExtensionType, Runs, ScaleSetName, Subscription, UpgradeId};
 use crate::record::{StoredModel, Write};
@@ -54,8 +54,8 @@ impl Kernel {
                 Write::Membership(name.clone(), id.clone(), membership)
             }
             Write::Discovered(name, id, _) => {
-                let found = self.fleet.set(name).ok()?.discovered.get(id);
-                Write::Discovered(name.clone(), id.clone(), found.map(|found| Box::new((**found).clone())))
+                let row = discovered::row(self.fleet.set(name).ok()?, id);
+                Write::Discovered(name.clone(), id.clone(), row)
             }
             Write::Model(name, component, _) => {
                 Write::Model(name.clone(), component.clone(), self.model(name, component)?)

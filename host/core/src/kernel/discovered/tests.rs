@@ -17,7 +17,11 @@ fn at(rig: &Rig, text: &str, port: u16) -> Arc<Instance> {
 
 fn says(rig: &mut Rig, found: Vec<Arc<Instance>>, gone: &[&str]) -> Answer {
     let gone = gone.iter().map(|text| id(text)).collect();
-    rig.ask(Command::Discovered(name("orders"), Box::new(Discovered { found, gone }))).unwrap()
+    rig.ask(Command::Discovered(
+        name("orders"),
+        Box::new(Discovered { found, gone, ..Discovered::default() }),
+    ))
+    .unwrap()
 }
 
 fn members(rig: &Rig) -> Vec<String> {
@@ -71,8 +75,10 @@ fn what_cannot_be_recorded_is_not_so() {
     for mood in [DiskMood::Refuses, DiskMood::Lies] {
         rig.mood = mood;
         let found = vec![at(&rig, "a", 1)];
-        let answer =
-            rig.ask(Command::Discovered(name("orders"), Box::new(Discovered { found, gone: vec![id("0")] })));
+        let answer = rig.ask(Command::Discovered(
+            name("orders"),
+            Box::new(Discovered { found, gone: vec![id("0")], ..Discovered::default() }),
+        ));
         assert!(!matches!(answer, Some(Ok(_))), "{answer:?}");
         assert_eq!(members(&rig), ["0", "1", "2"]);
         rig.mood = DiskMood::Takes;

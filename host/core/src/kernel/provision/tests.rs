@@ -218,7 +218,7 @@ fn one_that_comes_later_is_new_and_one_that_comes_back_goes_on() {
     let mut spec = (*rig.instance("0").spec).clone();
     (spec.id, spec.address.port) = (id("7"), 9007);
     let found = |all: Vec<Arc<Instance>>, gone: Vec<InstanceId>| {
-        let change = crate::kernel::command::Discovered { found: all, gone };
+        let change = crate::kernel::command::Discovered { found: all, gone, ..Default::default() };
         crate::kernel::Command::Discovered(name("orders"), Box::new(change))
     };
     rig.ask(found(vec![Arc::new(spec.clone())], vec![])).unwrap().unwrap();
