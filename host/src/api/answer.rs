@@ -15,7 +15,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use phasegate_core::domain::shown::{visible, visible_json};
+use phasegate_core::domain::shown::{visible_json, visible_lines};
 use phasegate_wire as wire;
 use serde::Serialize;
 
@@ -60,7 +60,8 @@ pub(super) struct Refusal {
 impl Refusal {
     fn new(code: wire::ErrorCode, message: impl Into<String>) -> Self {
         // Some quote what was sent, which a client may show as it is.
-        let message = visible(&message.into()).into_owned();
+        // Problems of a configuration are a line each.
+        let message = visible_lines(&message.into()).into_owned();
         Self { code, message, again_in: None }
     }
 
