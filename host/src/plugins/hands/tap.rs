@@ -7,7 +7,9 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex};
 
 use super::lock;
-use phasegate_core::domain::{Decided, Gate, Generation, Observation, PluginFailure, ReadClock, Verdict};
+use phasegate_core::domain::{
+    Decided, Gate, Generation, Observation, Origin, PluginFailure, ReadClock, Verdict,
+};
 use phasegate_core::lifecycle::{Comparison, Failing, Key};
 use phasegate_wasm::{BATCH_MAX, LoadedPlugin, guarded};
 
@@ -48,6 +50,10 @@ impl Tap {
     /// Takes in a decision, on the worker's thread.
     pub(super) fn take(&self, observation: Arc<Observation>, decided: &Decided) {
         let outcome = &decided.outcome;
+        // What is said again is kept since it was said first; only who judges beside has to hear it again.
+        if outcome.evaluation.origin == Origin::Unchanged && lock(&self.beside).is_none() {
+            return;
+        }
         let seen = Arc::new(Seen {
             observation,
             verdict: outcome.result.clone(),

@@ -12,10 +12,10 @@ use mio::{Events, Poll};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::Name;
-use super::flight::{Ask, By, Flights, Limits, ended, send_out};
+use super::flight::{Ask, By, Flights, Landed, Limits, ended, send_out};
 use super::inbox::{BELL, Inbox, Message, Messages, inbox};
-use super::lines::{Began, Lines, Over, registry};
+use super::lines::{Began, Call, Came, Lines, Looked, Over, Place, registry};
+use super::targets::{Known, Targets};
 use crate::clock::Clock;
 use crate::net::dial::literal;
 use crate::net::names;
@@ -23,8 +23,9 @@ use crate::probe::ask::Asked;
 use crate::probe::failure::{ProbeError, unreachable};
 use crate::probe::http;
 use crate::probe::lateness::{Keeping, Lateness};
-use crate::probe::line::{Line, Question};
-use crate::probe::schedule::{Group, Lane, Schedule, Slot, Start, Ticket, first_due};
+use crate::probe::line::Question;
+use crate::probe::raw::Raw;
+use crate::probe::schedule::{Group, Lane, Schedule, Start, Ticket, first_due};
 use crate::probe::{Ended, RoundSink, Target};
 use phasegate_core::domain::{ProbeFailure, ProbeProtocol, ScaleSetName};
 
@@ -53,13 +54,6 @@ pub(super) enum Plain {
     ByTasks,
 }
 
-/// One target.
-struct Known {
-    target: Arc<Target>,
-    /// None when a task has to ask.
-    question: Option<Arc<Question>>,
-}
-
 /// What the thread holds.
 pub(super) struct Reactor {
     clock: Clock,
@@ -74,15 +68,15 @@ pub(super) struct Reactor {
     messages: Messages,
     /// The schedule's times count from here.
     zero: Instant,
-    slots: BTreeMap<Name, Slot>,
-    targets: BTreeMap<Slot, Known>,
-    slots_used: u64,
+    targets: Targets,
     groups: BTreeMap<ScaleSetName, Group>,
     schedule: Schedule,
     flights: Flights,
     lines: Lines,
-    /// Connections for the next probe, with the life that they are of.
-    kept: BTreeMap<Slot, (u64, Box<Line>)>,
+    /// The bytes that one of each scale set has answered last: most say the same.
+    said: BTreeMap<Group, Arc<Raw>>,
+    /// Connections that are kept.
+    kept: usize,
     kept_max: usize,
     /// Rounds that are over and not handed on.
     rounds: Vec<Ended>,
@@ -112,14 +106,13 @@ impl Reactor {
             inbox: inbox.clone(),
             messages,
             zero: Instant::now(),
-            slots: BTreeMap::new(),
-            targets: BTreeMap::new(),
-            slots_used: 0,
+            targets: Targets::default(),
             groups: BTreeMap::new(),
             schedule: Schedule::default(),
             flights: Flights::new(limits),
             lines,
-            kept: BTreeMap::new(),
+            said: BTreeMap::new(),
+            kept: 0,
             kept_max: limits.kept_max,
             rounds: Vec::new(),
             handed_on: Instant::now(),
@@ -155,6 +148,8 @@ impl Reactor {
                     return;
                 }
             }
+            let looked = if events.iter().count() < EVENTS_MAX { Looked::AtAll } else { Looked::AtSome };
+            self.lines.looked(looked);
             for event in &events {
                 if event.token() != BELL
                     && let Some(over) = self.lines.advance(event.token())
@@ -204,7 +199,7 @@ impl Reactor {
         while let Some(start) = self.schedule.take_due(now, &self.flights) {
             let late = now.saturating_sub(start.due);
             self.lateness.record(late);
-            if let Some(Known { target, .. }) = self.targets.get(&start.slot) {
+            if let Some(Known { target, .. }) = self.targets.get(start.slot) {
                 let interval = target.settings.interval;
                 self.keeping.started(late, interval, self.zero + now);
                 let skipped = late.as_nanos() / interval.as_nanos().max(1);
@@ -216,27 +211,31 @@ impl Reactor {
     }
 
     fn launch(&mut self, start: Start) {
-        let Some(Known { target, question }) = self.targets.get(&start.slot) else { return };
-        let (target, question) = (Arc::clone(target), question.clone());
+        let Some(known) = self.targets.get_mut(start.slot) else { return };
+        let target = Arc::clone(&known.target);
         let started_at = self.clock.now();
         let ticket = start.ticket;
-        let by = match question.map(|question| (address(&question), question)) {
-            Some((Some(to), question)) => {
-                let kept = self.kept.remove(&start.slot).filter(|(epoch, _)| *epoch == target.epoch);
-                let kept = kept.map(|(_, line)| line);
+        let asked = known.question.as_ref().and_then(|question| Some((question, address(question)?)));
+        let by = match asked {
+            Some((question, to)) => {
+                let kept = known.kept.take();
+                self.kept -= usize::from(kept.is_some());
                 let began = match to {
-                    Ok(to) => self.lines.open(ticket, &question, (to, kept), Instant::now()),
-                    Err(error) => Began::Over(Err(unreachable(&question.endpoint, &error)), None),
+                    Ok(to) => {
+                        let call = Call { question, before: known.raw.as_ref(), to, kept };
+                        self.lines.open(ticket, &call, Instant::now())
+                    }
+                    Err(error) => Began::Over(Err(unreachable(&question.endpoint, &error))),
                 };
                 match began {
                     Began::At(place) => By::Line(place),
-                    Began::Over(outcome, line) => {
+                    Began::Over(outcome) => {
                         self.flights.add(start, target, started_at, By::Nobody);
-                        return self.land(Over { ticket, outcome, line });
+                        return self.land(Over { ticket, came: Came::This(outcome, None), kept: None });
                     }
                 }
             }
-            Some((None, _)) | None => {
+            None => {
                 let asking = (self.ask)(Arc::clone(&target));
                 By::Task(send_out(&self.runtime, &self.inbox, ticket, asking))
             }
@@ -244,40 +243,109 @@ impl Reactor {
         self.flights.add(start, target, started_at, by);
     }
 
+    /// A probe of this thread has ended.
     fn land(&mut self, over: Over) {
-        self.over(over.ticket, Some(Asked::alone(over.outcome)), over.line);
+        let Over { ticket, came, kept } = over;
+        let Some(landed) = self.flights.land(ticket) else { return self.close(kept) };
+        match came {
+            Came::This(outcome, raw) => {
+                self.keep(&landed, kept);
+                let raw = raw.map(|raw| self.shared(landed.group, raw));
+                self.over(&landed, ticket, Some((Asked::alone(outcome), raw)));
+            }
+            Came::Same => {
+                self.keep(&landed, kept);
+                self.said_again(&landed, ticket);
+            }
+        }
     }
 
-    fn over(&mut self, ticket: Ticket, asked: Option<Asked>, line: Option<Box<Line>>) {
-        let Some(landed) = self.flights.land(ticket) else { return };
+    /// The same bytes, from one of the same scale set.
+    fn shared(&mut self, group: Group, raw: Raw) -> Arc<Raw> {
+        if let Some(known) = self.said.get(&group).filter(|known| known.is_like(&raw)) {
+            return Arc::clone(known);
+        }
+        let raw = Arc::new(raw);
+        self.said.insert(group, Arc::clone(&raw));
+        raw
+    }
+
+    /// Keeps a connection for the next probe of the same life.
+    fn keep(&mut self, landed: &Landed, kept: Option<Place>) {
+        let known = self.targets.get_mut(landed.slot).filter(|known| landed.is_of(known));
+        match (known, kept) {
+            (Some(known), Some(place)) if self.kept < self.kept_max && known.kept.is_none() => {
+                known.kept = Some(place);
+                self.kept += 1;
+            }
+            (_, kept) => self.close(kept),
+        }
+    }
+
+    fn close(&mut self, kept: Option<Place>) {
+        if let Some(place) = kept {
+            self.lines.close(place);
+        }
+    }
+
+    /// A target has said what it said before.
+    fn said_again(&mut self, landed: &Landed, ticket: Ticket) {
+        let known = self.targets.get(landed.slot).filter(|known| landed.is_of(known));
+        let Some(said) = known.and_then(|known| known.said.clone()) else {
+            // It is asked in another way by now.
+            self.finished(landed, ticket, Lane::Prompt);
+            return self.ask_again(landed);
+        };
         let finished_at = self.clock.now();
         let took = finished_at.since(landed.started_at);
-        let has_hung = asked
-            .as_ref()
-            .is_some_and(|asked| matches!(asked.outcome, Err(ProbeError::Instance(ProbeFailure::Timeout))));
-        let lane = if has_hung || took > SLOW_AFTER { Lane::Slow } else { Lane::Prompt };
+        self.finished(landed, ticket, if took > SLOW_AFTER { Lane::Slow } else { Lane::Prompt });
+        self.lateness.ended(took, None);
+        self.rounds.push(Ended::Round(landed.round(said, finished_at)));
+    }
+
+    /// Nothing came of a probe; where its life goes on, the next one does not wait.
+    fn ask_again(&mut self, landed: &Landed) {
+        let goes_on = |known: &Known| known.target.epoch == landed.target.epoch;
+        if self.targets.get(landed.slot).is_some_and(goes_on) {
+            self.schedule.hasten(landed.slot, self.now());
+        }
+    }
+
+    fn finished(&mut self, landed: &Landed, ticket: Ticket, lane: Lane) {
         let now = self.now();
         if let Some(group) = self.schedule.finish(landed.slot, ticket, now, lane) {
             self.count(group);
         }
-        if let Some(line) = line
-            && self.kept.len() < self.kept_max
-        {
-            self.kept.insert(landed.slot, (landed.target.epoch, line));
+    }
+
+    /// A probe is over; nothing came of it where the one who made it broke down.
+    fn over(&mut self, landed: &Landed, ticket: Ticket, asked: Option<(Asked, Option<Arc<Raw>>)>) {
+        let finished_at = self.clock.now();
+        let took = finished_at.since(landed.started_at);
+        let failure = asked.as_ref().and_then(|(asked, _)| asked.outcome.as_ref().err());
+        let has_hung = matches!(failure, Some(ProbeError::Instance(ProbeFailure::Timeout)));
+        let lane = if has_hung || took > SLOW_AFTER { Lane::Slow } else { Lane::Prompt };
+        self.finished(landed, ticket, lane);
+        let Some((asked, raw)) = asked else { return };
+        self.lateness.ended(took, asked.outcome.as_ref().err());
+        let mut known = self.targets.get_mut(landed.slot).filter(|known| landed.is_of(known));
+        let before = known.as_ref().and_then(|known| known.said.as_ref());
+        let ended = ended(landed, asked, before, finished_at);
+        if let Some(known) = &mut known {
+            known.raw = raw;
+            if let Ended::Round(round) = &ended {
+                known.said = Some(Arc::clone(&round.observation));
+            }
         }
-        if let Some(asked) = asked {
-            self.lateness.ended(took, &asked.outcome);
-            self.rounds.push(ended(&landed, asked, finished_at));
-        }
+        self.rounds.push(ended);
     }
 
     fn obey(&mut self, message: Message) {
         match message {
             Message::Set(target) => self.set(target),
             Message::Remove(name) => {
-                if let Some(slot) = self.slots.remove(&name) {
-                    self.targets.remove(&slot);
-                    self.kept.remove(&slot);
+                if let Some((slot, known)) = self.targets.remove(&name) {
+                    self.forget_kept(known.kept);
                     self.schedule.remove(slot);
                     let left = self.flights.abandon(slot);
                     self.give_up(left);
@@ -286,12 +354,16 @@ impl Reactor {
                 }
             }
             Message::Ask(name, after) => {
-                if let Some(slot) = self.slots.get(&name) {
+                if let Some(slot) = self.targets.slot(&name) {
                     let latest = self.now().saturating_add(after);
-                    self.schedule.hasten(*slot, latest);
+                    self.schedule.hasten(slot, latest);
                 }
             }
-            Message::Over(ticket, outcome) => self.over(ticket, outcome, None),
+            Message::Over(ticket, asked) => {
+                if let Some(landed) = self.flights.land(ticket) {
+                    self.over(&landed, ticket, asked.map(|asked| (asked, None)));
+                }
+            }
             Message::Stop => {}
         }
     }
@@ -302,11 +374,11 @@ impl Reactor {
         let name = (target.facts.scale_set.clone(), target.facts.id.clone());
         let epoch = target.epoch;
         let question = self.question(&target);
-        let known = Known { target: Arc::new(target), question };
-        if let Some(slot) = self.slots.get(&name).copied() {
-            let old = self.targets.insert(slot, known);
+        let known = Known::new(target, question);
+        if let Some(slot) = self.targets.slot(&name) {
             // It may be elsewhere now, or be asked in another way.
-            self.kept.remove(&slot);
+            let old = self.targets.put(slot, known);
+            self.forget_kept(old.as_ref().and_then(|old| old.kept));
             self.schedule.set_interval(slot, interval, now);
             if old.is_some_and(|old| epoch > old.target.epoch) {
                 self.schedule.renew(slot, now);
@@ -316,13 +388,16 @@ impl Reactor {
             return;
         }
         let due = first_due(&name.0, &name.1, interval, now);
-        self.slots_used += 1;
-        let slot = Slot(self.slots_used);
         let group = self.group(&name.0);
-        self.slots.insert(name, slot);
-        self.targets.insert(slot, known);
+        let slot = self.targets.add(name, known);
         self.schedule.insert((slot, group), interval, due);
         self.count(group);
+    }
+
+    /// A connection that was kept is of no use any more.
+    fn forget_kept(&mut self, kept: Option<Place>) {
+        self.kept -= usize::from(kept.is_some());
+        self.close(kept);
     }
 
     /// The number of a scale set; there are few of them, and each keeps its own.
@@ -354,7 +429,10 @@ impl Reactor {
             | ProbeProtocol::Grpc
             | ProbeProtocol::Grpcs => return None,
         };
-        Some(Arc::new(Question { endpoint, request, settings }))
+        // What an interface is called may change.
+        let has_zone = endpoint.host.contains('%');
+        let at = if has_zone { None } else { literal(&endpoint).and_then(Result::ok) };
+        Some(Arc::new(Question { endpoint, at, request, settings }))
     }
 
     fn abandon_all(&mut self) {
@@ -365,7 +443,7 @@ impl Reactor {
     fn give_up(&mut self, left: Vec<By>) {
         for by in left {
             match by {
-                By::Line(place) => self.lines.abandon(place),
+                By::Line(place) => self.lines.close(place),
                 By::Task(task) => task.abort(),
                 By::Nobody => {}
             }
@@ -375,6 +453,9 @@ impl Reactor {
 
 /// Where to connect, as far as that is known now; several addresses are a task's affair, which tries them in turn.
 fn address(question: &Question) -> Option<io::Result<SocketAddr>> {
+    if let Some(at) = question.at {
+        return Some(Ok(at));
+    }
     let endpoint = &question.endpoint;
     literal(endpoint).or_else(|| match *names::at_hand(&endpoint.host)? {
         [ip] => Some(Ok(SocketAddr::new(ip, endpoint.port))),

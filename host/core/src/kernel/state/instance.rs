@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::deferring::Deferring;
 use super::evidence::{Heeded, Told, Word};
+use super::seen::Seat;
 use crate::domain::{
     Claim, Component, Decided, Decision, DriverPace, ExtensionName, Health, Instance, InstanceId, Located,
     Looks, Membership, OnFailure, OperationId, Outcome, Provision, Runs, ScaleSet, Shortage, Timestamp,
@@ -145,6 +146,8 @@ pub struct InstanceState {
     pub provision: Option<Arc<Provision>>,
     /// When it is to be started or deleted again, after a failure.
     pub retry_at: Option<Timestamp>,
+    /// Its place in the row of those that were heard again.
+    pub(super) seat: Seat,
 }
 
 impl InstanceState {
@@ -178,6 +181,7 @@ impl InstanceState {
             starts_again: false,
             provision: None,
             retry_at: None,
+            seat: Seat::default(),
         }
     }
 
