@@ -89,11 +89,6 @@ impl Line {
         self.keeps
     }
 
-    /// Whether a probe went before on it.
-    pub(super) fn is_kept(&self) -> bool {
-        self.is_kept
-    }
-
     /// Whether its peer has neither closed it nor said something unasked.
     pub(super) fn is_quiet(&mut self) -> bool {
         matches!(self.stream.read(&mut [0]), Err(error) if waits(&error))
