@@ -64,7 +64,8 @@ fn observation(id: usize, body: &str) -> Observation {
         answers: vec![Answer {
             source: "health".to_owned(),
             outcome: Ok(Response { status: 200, headers: Vec::new(), body: body.as_bytes().to_vec() }),
-        }],
+        }]
+        .into(),
         memory: None,
         attributes: vec![("probe-protocol".to_owned(), "http".to_owned())],
     }

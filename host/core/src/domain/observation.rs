@@ -80,8 +80,8 @@ pub struct Answer {
 pub struct Observation {
     /// The instance; the same facts serve all rounds until one of them changes.
     pub instance: Arc<InstanceFacts>,
-    /// At least one.
-    pub answers: Vec<Answer>,
+    /// At least one. Shared: most instances say the same as many others.
+    pub answers: Arc<[Answer]>,
     /// What the plugin returned as memory last time.
     pub memory: Option<Vec<u8>>,
     /// Open facts, for example (`probe-protocol`, `http`).

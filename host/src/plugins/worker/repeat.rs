@@ -9,6 +9,7 @@
     reason = "found by key alone, never walked through in any order that shows"
 )]
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::batch::Ticket;
@@ -19,6 +20,9 @@ use phasegate_core::domain::{
 
 pub(super) type Key = (ScaleSetName, InstanceId);
 
+/// Decisions that others may share.
+const DECISIONS_MAX: usize = 16;
+
 /// Memory and last observation of every instance of a plugin.
 #[derive(Debug, Default)]
 pub struct Repeats {
@@ -27,6 +31,8 @@ pub struct Repeats {
     last: Vec<Last>,
     /// Places of instances that were forgotten.
     free: Vec<Place>,
+    /// Decisions of late, to be shared: most are the same as many others.
+    decisions: VecDeque<Arc<Decision>>,
     /// Number of the batch that is being put together.
     batch: u64,
     /// How often the plugin was exchanged.
@@ -177,6 +183,16 @@ impl Repeats {
         if let (Some(last), Ok(decision)) = (self.last.get_mut(place.0), verdict) {
             last.memory.clone_from(&decision.memory);
         }
+    }
+
+    /// The same decision, shared with those who got it lately.
+    pub(super) fn shared(&mut self, decision: Arc<Decision>) -> Arc<Decision> {
+        if let Some(known) = self.decisions.iter().find(|known| **known == decision) {
+            return Arc::clone(known);
+        }
+        self.decisions.truncate(DECISIONS_MAX - 1);
+        self.decisions.push_front(Arc::clone(&decision));
+        decision
     }
 
     /// Makes a decision known, in place of the one before; none after a failure.

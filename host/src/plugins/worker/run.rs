@@ -202,6 +202,7 @@ impl Worker {
         let judged = tickets.into_iter().zip(seen).zip(results.into_iter().zip(costs));
         let decided = judged.map(|(((key, place, ticket), observation), (verdict, cost))| {
             let evaluation = Evaluation { at: now.at, cost, origin: Origin::Evaluated };
+            let verdict = verdict.map(|decision| self.repeats.shared(decision));
             self.repeats.keep_memory(place, &verdict);
             self.repeats.judged(place, &observation, ticket);
             if !matches!(verdict, Err(PluginFailure::Overloaded | PluginFailure::Resting)) {

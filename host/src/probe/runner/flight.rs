@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 use super::inbox::{Inbox, Message};
 use super::lines::Place;
 use super::places::Places;
-use super::targets::Known;
+use super::targets::{Common, Known};
 use crate::probe::ask::Asked;
 use crate::probe::failure::ProbeError;
 use crate::probe::schedule::{Admission, Group, Lane, Members, Slot, Start, Ticket};
@@ -195,7 +195,7 @@ impl Drop for Way {
 pub(super) fn ended(
     landed: &Landed,
     asked: Asked,
-    before: Option<&Arc<Observation>>,
+    (before, common): (Option<&Arc<Observation>>, &mut Common),
     finished_at: Timestamp,
 ) -> Ended {
     let Asked { outcome, more } = asked;
@@ -226,7 +226,7 @@ pub(super) fn ended(
     ];
     let observation = Observation {
         instance: Arc::clone(&target.facts),
-        answers: std::iter::once(first).chain(more).collect(),
+        answers: common.answers(std::iter::once(first).chain(more).collect()),
         memory: None,
         attributes,
     };

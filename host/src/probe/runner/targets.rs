@@ -9,7 +9,7 @@ use crate::probe::Target;
 use crate::probe::line::Question;
 use crate::probe::raw::Raw;
 use crate::probe::schedule::Slot;
-use phasegate_core::domain::Observation;
+use phasegate_core::domain::{Answer, HealthSettings, Observation};
 
 /// One target.
 pub(super) struct Known {
@@ -28,6 +28,38 @@ impl Known {
     /// One that has said nothing yet.
     pub(super) fn new(target: Target, question: Option<Arc<Question>>) -> Self {
         Self { target: Arc::new(target), question, said: None, raw: None, kept: None }
+    }
+}
+
+/// What one of a scale set had last, to be shared by those that have the same.
+#[derive(Default)]
+pub(super) struct Common {
+    settings: Option<Arc<HealthSettings>>,
+    raw: Option<Arc<Raw>>,
+    answers: Option<Arc<[Answer]>>,
+}
+
+impl Common {
+    /// Settings of this value.
+    pub(super) fn settings(&mut self, new: Arc<HealthSettings>) -> Arc<HealthSettings> {
+        shared(&mut self.settings, new, HealthSettings::eq)
+    }
+
+    /// The same bytes.
+    pub(super) fn raw(&mut self, new: Raw) -> Arc<Raw> {
+        shared(&mut self.raw, Arc::new(new), Raw::is_like)
+    }
+
+    /// The same answers.
+    pub(super) fn answers(&mut self, new: Arc<[Answer]>) -> Arc<[Answer]> {
+        shared(&mut self.answers, new, <[Answer]>::eq)
+    }
+}
+
+fn shared<T: ?Sized>(last: &mut Option<Arc<T>>, new: Arc<T>, is_same: impl Fn(&T, &T) -> bool) -> Arc<T> {
+    match last {
+        Some(known) if is_same(known, &new) => Arc::clone(known),
+        _ => Arc::clone(last.insert(new)),
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::flight::{Ask, By, Flights, Landed, Limits, ended, send_out};
 use super::inbox::{BELL, Inbox, Message, Messages, inbox};
 use super::lines::{Began, Call, Came, Lines, Looked, Over, Place, registry};
-use super::targets::{Known, Targets};
+use super::targets::{Common, Known, Targets};
 use crate::clock::Clock;
 use crate::net::dial::literal;
 use crate::net::names;
@@ -73,8 +73,7 @@ pub(super) struct Reactor {
     schedule: Schedule,
     flights: Flights,
     lines: Lines,
-    /// The bytes that one of each scale set has answered last: most say the same.
-    said: BTreeMap<Group, Arc<Raw>>,
+    common: BTreeMap<Group, Common>,
     /// Connections that are kept.
     kept: usize,
     kept_max: usize,
@@ -111,7 +110,7 @@ impl Reactor {
             schedule: Schedule::default(),
             flights: Flights::new(limits),
             lines,
-            said: BTreeMap::new(),
+            common: BTreeMap::new(),
             kept: 0,
             kept_max: limits.kept_max,
             rounds: Vec::new(),
@@ -250,7 +249,7 @@ impl Reactor {
         match came {
             Came::This(outcome, raw) => {
                 self.keep(&landed, kept);
-                let raw = raw.map(|raw| self.shared(landed.group, raw));
+                let raw = raw.map(|raw| self.common.entry(landed.group).or_default().raw(raw));
                 self.over(&landed, ticket, Some((Asked::alone(outcome), raw)));
             }
             Came::Same => {
@@ -258,16 +257,6 @@ impl Reactor {
                 self.said_again(&landed, ticket);
             }
         }
-    }
-
-    /// The same bytes, from one of the same scale set.
-    fn shared(&mut self, group: Group, raw: Raw) -> Arc<Raw> {
-        if let Some(known) = self.said.get(&group).filter(|known| known.is_like(&raw)) {
-            return Arc::clone(known);
-        }
-        let raw = Arc::new(raw);
-        self.said.insert(group, Arc::clone(&raw));
-        raw
     }
 
     /// Keeps a connection for the next probe of the same life.
@@ -330,7 +319,8 @@ impl Reactor {
         self.lateness.ended(took, asked.outcome.as_ref().err());
         let mut known = self.targets.get_mut(landed.slot).filter(|known| landed.is_of(known));
         let before = known.as_ref().and_then(|known| known.said.as_ref());
-        let ended = ended(landed, asked, before, finished_at);
+        let common = self.common.entry(landed.group).or_default();
+        let ended = ended(landed, asked, (before, common), finished_at);
         if let Some(known) = &mut known {
             known.raw = raw;
             if let Ended::Round(round) = &ended {
@@ -368,7 +358,9 @@ impl Reactor {
         }
     }
 
-    fn set(&mut self, target: Target) {
+    fn set(&mut self, mut target: Target) {
+        let group = self.group(&target.facts.scale_set);
+        target.settings = self.common.entry(group).or_default().settings(target.settings);
         let now = self.now();
         let interval = target.settings.interval;
         let name = (target.facts.scale_set.clone(), target.facts.id.clone());
@@ -382,13 +374,11 @@ impl Reactor {
             self.schedule.set_interval(slot, interval, now);
             if old.is_some_and(|old| epoch > old.target.epoch) {
                 self.schedule.renew(slot, now);
-                let group = self.group(&name.0);
                 self.count(group);
             }
             return;
         }
         let due = first_due(&name.0, &name.1, interval, now);
-        let group = self.group(&name.0);
         let slot = self.targets.add(name, known);
         self.schedule.insert((slot, group), interval, due);
         self.count(group);
