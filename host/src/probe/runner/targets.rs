@@ -9,7 +9,7 @@ use crate::probe::Target;
 use crate::probe::line::Question;
 use crate::probe::raw::Raw;
 use crate::probe::schedule::Slot;
-use phasegate_core::domain::{Answer, HealthSettings, Observation};
+use phasegate_core::domain::{Answer, HealthSettings, Observation, Timestamp};
 
 /// One target.
 pub(super) struct Known {
@@ -22,12 +22,14 @@ pub(super) struct Known {
     pub(super) raw: Option<Arc<Raw>>,
     /// The connection for its next probe.
     pub(super) kept: Option<Place>,
+    /// Since when somebody waits for an answer to a probe that begins from then on.
+    pub(super) waited_since: Option<Timestamp>,
 }
 
 impl Known {
     /// One that has said nothing yet.
     pub(super) fn new(target: Target, question: Option<Arc<Question>>) -> Self {
-        Self { target: Arc::new(target), question, said: None, raw: None, kept: None }
+        Self { target: Arc::new(target), question, said: None, raw: None, kept: None, waited_since: None }
     }
 }
 

@@ -38,6 +38,9 @@ const SLOW_AFTER: Duration = Duration::from_millis(500);
 /// Rounds that follow each other sooner are handed on together: each hand-over wakes the one who judges.
 const HAND_OVER_EVERY: Duration = Duration::from_millis(4);
 
+/// The same where nobody has said anything new and nobody waits for an answer.
+const QUIET_HAND_OVER_EVERY: Duration = Duration::from_millis(25);
+
 /// Most rounds that wait for it.
 const HAND_OVER_MAX: usize = 256;
 
@@ -52,6 +55,25 @@ pub(super) enum Plain {
     /// A task for each, as for all others.
     #[cfg(test)]
     ByTasks,
+}
+
+/// Whether somebody hears sooner of what is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hurry {
+    /// All of it is what was said before, in the rhythm.
+    None,
+    /// Something of it is new, or was asked for.
+    Some,
+}
+
+impl Hurry {
+    /// From one hand-over to the next.
+    fn every(self) -> Duration {
+        match self {
+            Self::None => QUIET_HAND_OVER_EVERY,
+            Self::Some => HAND_OVER_EVERY,
+        }
+    }
 }
 
 /// What the thread holds.
@@ -79,6 +101,8 @@ pub(super) struct Reactor {
     kept_max: usize,
     /// Rounds that are over and not handed on.
     rounds: Vec<Ended>,
+    /// How soon the first of them is to be handed on.
+    hurry: Hurry,
     handed_on: Instant,
 }
 
@@ -114,6 +138,7 @@ impl Reactor {
             kept: 0,
             kept_max: limits.kept_max,
             rounds: Vec::new(),
+            hurry: Hurry::None,
             handed_on: Instant::now(),
         };
         Ok((reactor, inbox))
@@ -167,11 +192,11 @@ impl Reactor {
     /// Hands on what is over: at once after a quiet time, and else together with what comes soon.
     fn hand_on(&mut self) {
         let now = Instant::now();
-        let is_soon = now.saturating_duration_since(self.handed_on) < HAND_OVER_EVERY;
+        let is_soon = now.saturating_duration_since(self.handed_on) < self.hurry.every();
         if self.rounds.is_empty() || (is_soon && self.rounds.len() < HAND_OVER_MAX) {
             return;
         }
-        self.handed_on = now;
+        (self.handed_on, self.hurry) = (now, Hurry::None);
         for round in self.rounds.drain(..) {
             (self.sink)(round);
         }
@@ -188,7 +213,7 @@ impl Reactor {
         }
         let now = Instant::now();
         let due = self.schedule.next_due(&self.flights).map(|due| self.zero + due);
-        let hand_on = (!self.rounds.is_empty()).then(|| self.handed_on + HAND_OVER_EVERY);
+        let hand_on = (!self.rounds.is_empty()).then(|| self.handed_on + self.hurry.every());
         let next = [due, self.lines.next_deadline(), hand_on].into_iter().flatten().min();
         next.map_or(WAIT_MAX, |next| next.saturating_duration_since(now)).min(WAIT_MAX)
     }
@@ -289,6 +314,11 @@ impl Reactor {
         let took = finished_at.since(landed.started_at);
         self.finished(landed, ticket, if took > SLOW_AFTER { Lane::Slow } else { Lane::Prompt });
         self.lateness.ended(took, None);
+        let began = landed.started_at;
+        let known = self.targets.get_mut(landed.slot);
+        if known.and_then(|known| known.waited_since.take_if(|since| *since <= began)).is_some() {
+            self.hurry = Hurry::Some;
+        }
         self.rounds.push(Ended::Round(landed.round(said, finished_at)));
     }
 
@@ -327,6 +357,7 @@ impl Reactor {
                 known.said = Some(Arc::clone(&round.observation));
             }
         }
+        self.hurry = Hurry::Some;
         self.rounds.push(ended);
     }
 
@@ -347,6 +378,9 @@ impl Reactor {
                 if let Some(slot) = self.targets.slot(&name) {
                     let latest = self.now().saturating_add(after);
                     self.schedule.hasten(slot, latest);
+                    if let Some(known) = self.targets.get_mut(slot) {
+                        known.waited_since = Some(self.clock.now());
+                    }
                 }
             }
             Message::Over(ticket, asked) => {
