@@ -64,7 +64,8 @@ fn observation(id: usize, body: &str) -> Observation {
         answers: vec![Answer {
             source: "health".to_owned(),
             outcome: Ok(Response { status: 200, headers: Vec::new(), body: body.as_bytes().to_vec() }),
-        }],
+        }]
+        .into(),
         memory: None,
         attributes: vec![("probe-protocol".to_owned(), "http".to_owned())],
     }
@@ -186,13 +187,13 @@ fn main() {
         move || drop(black_box(by_serde(black_box(body.as_bytes()))))
     };
     let unchanged = {
-        let seen = observation(1, &small);
+        let seen = Arc::new(observation(1, &small));
         let key = (seen.instance.scale_set.clone(), seen.instance.id.clone());
         let decision = load(Isolation::Reused).evaluate(&one(&small), 0).pop().unwrap().unwrap();
         let mut repeats = Repeats::new();
         repeats.begin_batch();
         let place = repeats.enter(&key).unwrap();
-        repeats.learn(place, Some(Known::new(Arc::new(seen.clone()), decision, Evaluation::default(), 0)));
+        repeats.learn(place, Some(Known::new(Arc::new((*seen).clone()), decision, Evaluation::default(), 0)));
         move || {
             repeats.begin_batch();
             let place = repeats.enter(&key).unwrap();
@@ -257,7 +258,7 @@ fn fleet(plugin: LoadedPlugin, body: &str) {
                     // As a prober has it: the facts of an instance stay the same.
                     let instance = Arc::clone(facts);
                     Round {
-                        observation: Observation { instance, ..observation(0, &body) },
+                        observation: Observation { instance, ..observation(0, &body) }.into(),
                         epoch: 0,
                         started_at: Timestamp(0),
                         finished_at: Timestamp(0),

@@ -180,7 +180,10 @@ fn json_holds_problems_warnings_and_counts() {
         "maxUnhealthyInstancePercent": 20, "unhealthyMax": 0,
         "maxUnhealthyUpgradedInstancePercent": 20, "batchSizes": [1],
     }]);
-    assert_eq!(small["scaleSets"], expected);
+    let mut sets = small["scaleSets"].clone();
+    let probing = sets[0].as_object_mut().and_then(|set| set.remove("probing")).unwrap();
+    assert_eq!((&probing["instances"], probing["perSecond"].is_f64()), (&2.into(), true), "{probing}");
+    assert_eq!(sets, expected);
 
     databases = fleet::databases(5);
     site.write("phasegate.toml", databases.toml());
@@ -327,4 +330,41 @@ fn what_it_means_that_nobody_is_asked_is_said() {
     let seen = format!("{command}observe = [\"cat\", \"v\"]\n");
     site.write("phasegate.toml", format!("{}{seen}{}", &toml[..driver], &toml[model..]));
     assert_eq!(said(&site), None);
+}
+
+#[test]
+fn what_a_large_fleet_costs_is_said_and_that_the_recording_is_too_small_for_it() {
+    let site = Site::new();
+    let made = |instances: usize, recording: &str| {
+        let mut text = format!(
+            "[server]\nlisten = \"127.0.0.1:1\"\ndataDir = \"data\"\n{recording}\n[[plugins]]\nname = \"db\"\n\
+             component = \"builtin:azure-health\"\n[[scaleSets]]\nname = \"fleet\"\nplugin = \"db\"\n\
+             model = {{ version = \"v1\" }}\n[scaleSets.health]\nintervalInSeconds = 10\nrequestPath = \"/\"\n\
+             [scaleSets.driver]\nkind = \"http\"\nurl = \"http://127.0.0.1:1/{{id}}\"\n"
+        );
+        for id in 1..=instances {
+            text.push_str(&format!(
+                "[[scaleSets.instances]]\nid = \"{id}\"\naddress = \"10.0.{}.{}:80\"\n",
+                id / 250,
+                id % 250 + 1
+            ));
+        }
+        text
+    };
+    site.write("phasegate.toml", made(40_000, ""));
+    let text = site.run(&["check"]);
+    assert_eq!(text.code, 0, "{text:?}");
+    let line = "scale set \"fleet\": 40000 instances are 4000 probes a second: about ";
+    assert!(text.stderr.contains(line), "{text:?}");
+    let warning = "warning: recording.maxMiB = 64 has no room for a record of each of 40000 instances: ";
+    assert!(text.stderr.contains(warning), "{text:?}");
+    let large = site.json(&["check"]);
+    let codes: Vec<&serde_json::Value> =
+        large["warnings"].as_array().unwrap().iter().map(|warning| &warning["code"]).collect();
+    assert!(codes.contains(&&"recording-small".into()), "{codes:?}");
+    assert_eq!(large["scaleSets"][0]["probing"]["perSecond"], 4_000.0);
+
+    site.write("phasegate.toml", made(40_000, "[recording]\nmaxMiB = 128"));
+    let text = site.run(&["check"]);
+    assert!(!text.stderr.contains("recording.maxMiB"), "{text:?}");
 }

@@ -28,7 +28,8 @@ pub(crate) fn observation(id: usize, body: &str) -> Observation {
                 headers: vec![("x-phase".to_owned(), "1".to_owned())],
                 body: body.as_bytes().to_vec(),
             }),
-        }],
+        }]
+        .into(),
         memory: None,
         attributes: Vec::new(),
     }

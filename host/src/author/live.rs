@@ -78,7 +78,7 @@ impl Question<'_> {
         let answer = once(target).await.map_err(AskError::Short)?;
         Ok(Observation {
             instance: facts,
-            answers: vec![answer],
+            answers: [answer].into(),
             memory: None,
             attributes: vec![
                 ("probe-protocol".to_owned(), protocol.name().to_owned()),

@@ -97,7 +97,7 @@ fn port_alone(config: &Config, plugin: &PluginName) -> Option<(usize, Observatio
     let open = Response { status: 0, headers: Vec::new(), body: Vec::new() };
     let observation = Observation {
         instance: Arc::new(facts),
-        answers: vec![Answer { source: HEALTH_SOURCE.to_owned(), outcome: Ok(open) }],
+        answers: [Answer { source: HEALTH_SOURCE.to_owned(), outcome: Ok(open) }].into(),
         memory: None,
         attributes: vec![
             ("probe-protocol".to_owned(), set.health.protocol_name().to_owned()),

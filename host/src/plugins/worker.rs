@@ -91,7 +91,7 @@ struct Shared {
 }
 
 enum Job {
-    Round(Box<Round>),
+    Round(Round),
     Swap(Box<LoadedPlugin>, Generation),
     Remember(Key, Vec<u8>),
     Forget(Key),
@@ -168,8 +168,7 @@ impl PluginWorker {
     /// # Errors
     /// Gives the round back when the queue is full or the worker has ended; see
     /// [`Self::overloaded`].
-    pub fn submit(&self, round: Round) -> Result<(), Box<Round>> {
-        let round = Box::new(round);
+    pub fn submit(&self, round: Round) -> Result<(), Round> {
         if self.shared.waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE_MAX {
             self.shared.waiting.fetch_sub(1, Ordering::Relaxed);
             return Err(round);
@@ -184,7 +183,8 @@ impl PluginWorker {
     #[must_use]
     pub fn overloaded(&self, round: &Round) -> Decided {
         let evaluation = Evaluation { at: round.finished_at, ..Evaluation::default() };
-        let outcome = Outcome { stamp: self.stamp(), evaluation, result: Err(PluginFailure::Overloaded) };
+        let result = Err(PluginFailure::Overloaded);
+        let outcome = Arc::new(Outcome { stamp: self.stamp(), evaluation, result });
         let Round { epoch, started_at, finished_at, .. } = *round;
         let heard = round.observation.heard();
         Ticket { epoch, started_at, finished_at, again: false, heard }.decided(batch::key(round), outcome)

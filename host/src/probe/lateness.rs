@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::measure::{Histogram, ProbesSeen};
-use phasegate_core::domain::{ProbeFailure, Response};
+use phasegate_core::domain::ProbeFailure;
 
 use super::failure::ProbeError;
 
@@ -65,9 +65,9 @@ impl Lateness {
     }
 
     /// A probe has ended.
-    pub(super) fn ended(&self, took: Duration, outcome: &Result<Response, ProbeError>) {
+    pub(super) fn ended(&self, took: Duration, failure: Option<&ProbeError>) {
         self.took.record(took);
-        let failed = outcome.as_ref().err().and_then(|error| self.failures.get(kind(error)));
+        let failed = failure.and_then(|error| self.failures.get(kind(error)));
         if let Some(count) = failed {
             count.fetch_add(1, Ordering::Relaxed);
         }

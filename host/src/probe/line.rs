@@ -2,7 +2,7 @@
 //!
 //! Knows no times, and no TLS.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read as _, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use rustix::net::sockopt::set_socket_linger;
 
 use super::failure::{ProbeError, unreachable};
 use super::http;
+use super::raw::Raw;
 use crate::net::exchange::{Answer, ExchangeError, Reader, ResponseError};
 use crate::net::shortage::{is_short_of_ports, shortage_at_connect};
 use phasegate_core::domain::{Address, HealthSettings, ProbeConnection, Profile, Response};
@@ -23,6 +24,8 @@ const BYTES_A_TURN: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) endpoint: Address,
+    /// Where that is, if it is no name.
+    pub(super) at: Option<SocketAddr>,
     /// None for tcp, where a connection is the answer.
     pub(super) request: Option<Vec<u8>>,
     pub(super) settings: Arc<HealthSettings>,
@@ -35,8 +38,10 @@ pub(super) enum Progress {
     Waits,
     /// There is more at once; others come first.
     More,
-    /// It has ended.
-    Ended(Result<Response, ProbeError>),
+    /// It has ended; with the bytes of its answer, where the same can be known again.
+    Ended(Result<Response, ProbeError>, Option<Raw>),
+    /// It has ended, and its answer is the one before.
+    Same,
     /// The connection was kept from a probe before, and was closed meanwhile: that says nothing.
     Stale,
 }
@@ -55,6 +60,8 @@ pub(super) struct Line {
     is_kept: bool,
     /// Another one may follow.
     keeps: bool,
+    /// Nothing more had come when it was read last.
+    is_drained: bool,
 }
 
 impl Line {
@@ -73,6 +80,7 @@ impl Line {
             ends_in_order: false,
             is_kept: false,
             keeps: false,
+            is_drained: true,
         })
     }
 
@@ -81,20 +89,15 @@ impl Line {
         self.keeps
     }
 
-    /// Whether a probe went before on it.
-    pub(super) fn is_kept(&self) -> bool {
-        self.is_kept
+    /// Whether its peer has neither closed it nor said something unasked.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        matches!(self.stream.read(&mut [0]), Err(error) if waits(&error))
     }
 
-    /// The same connection for another probe; none when the peer has closed it, or said something unasked.
-    pub(super) fn again(mut self: Box<Self>) -> Option<Box<Self>> {
-        match self.stream.read(&mut [0]) {
-            Err(error) if waits(&error) => {}
-            Ok(_) | Err(_) => return None,
-        }
+    /// Begins another probe on the same connection.
+    pub(super) fn again(&mut self) {
         self.sent = 0;
         (self.ends_in_order, self.is_kept, self.keeps) = (false, true, false);
-        Some(self)
     }
 
     /// The socket, to wait for it.
@@ -102,32 +105,36 @@ impl Line {
         &mut self.stream
     }
 
-    /// Does what can be done without waiting. `room` is for what comes.
-    pub(super) fn advance(&mut self, question: &Question, room: &mut [u8]) -> Progress {
+    /// Does what can be done without waiting. `room` is for what comes; `before` is the answer before.
+    pub(super) fn advance(
+        &mut self,
+        question: &Question,
+        before: Option<&Raw>,
+        room: &mut [u8],
+    ) -> Progress {
         let Some(request) = &question.request else { return self.connect(question) };
-        if self.unsent.is_none() && self.sent < request.len() {
-            match self.write(request) {
-                Ok(()) => {}
-                Err(error) if !self.is_connected && is_of_connecting(&error) => {
-                    return Progress::Ended(Err(refused(&question.endpoint, &error)));
-                }
-                Err(_) if self.is_kept => return Progress::Stale,
-                Err(error) => self.unsent = Some(error),
-            }
-            // Nothing comes before a connection is there, and mostly nothing right after the request.
-            if !self.is_connected && self.unsent.is_none() {
-                return Progress::Waits;
-            }
+        if let Some(progress) = self.send(question, request) {
+            return progress;
         }
-        match self.read(question, room) {
-            Ok(Some(answer)) => {
-                self.keeps = answer.keeps && question.settings.connection == ProbeConnection::Keep;
+        let may_keep = question.settings.connection == ProbeConnection::Keep && self.sent == request.len();
+        match self.read(question, before, room) {
+            Ok(Read::Same { keeps }) => {
+                self.keeps = keeps && may_keep && self.is_drained;
+                self.ends_in_order = true;
+                Progress::Same
+            }
+            // A server that gave up waiting on a connection that lay idle did not hear the question.
+            Ok(Read::Whole(answer, _)) if self.is_kept && answer.status == REQUEST_TIMEOUT => Progress::Stale,
+            Ok(Read::Whole(answer, at_once)) => {
+                let keeps = answer.keeps;
                 let response = http::response(&question.endpoint, Ok(answer));
                 self.ends_in_order = response.is_ok();
-                self.keeps &= response.is_ok() && self.sent == request.len();
-                Progress::Ended(response)
+                self.keeps = keeps && may_keep && response.is_ok() && self.is_drained;
+                let bytes = at_once.filter(|_| response.is_ok()).and_then(|length| room.get(..length));
+                let raw = bytes.map(|bytes| Raw::new(bytes, &question.settings.headers, keeps));
+                Progress::Ended(response, raw)
             }
-            Ok(None) => Progress::Waits,
+            Ok(Read::Part) => Progress::Waits,
             Err(Stopped::Turn) => Progress::More,
             Err(Stopped::Failed(error)) => {
                 if self.is_kept && self.reader.is_untouched() {
@@ -140,9 +147,37 @@ impl Line {
                     }
                     (error, _) => error,
                 };
-                Progress::Ended(http::response(&question.endpoint, Err(error)))
+                Progress::Ended(http::response(&question.endpoint, Err(error)), None)
             }
         }
+    }
+
+    /// Does what comes first, before anybody waits for the socket: what has come by then is told of as soon as somebody
+    /// does, and so is what comes later.
+    pub(super) fn start(&mut self, question: &Question) -> Progress {
+        let Some(request) = &question.request else { return self.connect(question) };
+        match self.send(question, request) {
+            Some(progress) => progress,
+            None if self.unsent.is_some() => self.advance(question, None, &mut [0; 1024]),
+            None => Progress::Waits,
+        }
+    }
+
+    /// Sends what is left of the request. None where an answer may be read.
+    fn send(&mut self, question: &Question, request: &[u8]) -> Option<Progress> {
+        if self.unsent.is_some() || self.sent == request.len() {
+            return None;
+        }
+        match self.write(request) {
+            Ok(()) => {}
+            Err(error) if !self.is_connected && is_of_connecting(&error) => {
+                return Some(Progress::Ended(Err(refused(&question.endpoint, &error)), None));
+            }
+            Err(_) if self.is_kept => return Some(Progress::Stale),
+            Err(error) => self.unsent = Some(error),
+        }
+        // Nothing comes before a connection is there.
+        (!self.is_connected && self.unsent.is_none()).then_some(Progress::Waits)
     }
 
     /// A connection is all that is asked for.
@@ -156,11 +191,11 @@ impl Line {
             Ok(Some(error)) | Err(error) => Some(error),
         };
         if let Some(error) = failed {
-            return Progress::Ended(Err(refused(&question.endpoint, &error)));
+            return Progress::Ended(Err(refused(&question.endpoint, &error)), None);
         }
         // As the real extension does in its profile.
         self.ends_in_order = question.settings.profile == Profile::Fleet;
-        Progress::Ended(Ok(Response { status: 0, headers: Vec::new(), body: Vec::new() }))
+        Progress::Ended(Ok(Response { status: 0, headers: Vec::new(), body: Vec::new() }), None)
     }
 
     fn write(&mut self, request: &[u8]) -> io::Result<()> {
@@ -180,7 +215,12 @@ impl Line {
     }
 
     /// Reads what is there; an answer when it is whole.
-    fn read(&mut self, question: &Question, room: &mut [u8]) -> Result<Option<Answer>, Stopped> {
+    fn read(
+        &mut self,
+        question: &Question,
+        before: Option<&Raw>,
+        room: &mut [u8],
+    ) -> Result<Read, Stopped> {
         let reading = http::reading(&question.settings);
         let mut taken = 0;
         loop {
@@ -188,16 +228,22 @@ impl Line {
                 Ok(0) if self.is_kept && self.reader.is_untouched() => {
                     return Err(ResponseError::Nothing.into());
                 }
-                Ok(0) => return Ok(Some(self.reader().closed(reading)?)),
+                Ok(0) => return Ok(Read::Whole(self.reader().closed(reading)?, None)),
                 Ok(length) => length,
-                Err(error) if waits(&error) => return Ok(None),
+                Err(error) if waits(&error) => return Ok(Read::Part),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(Stopped::Failed(ExchangeError::Io(error))),
             };
             self.is_connected = true;
-            self.reader.buffer().extend_from_slice(room.get(..length).unwrap_or_default());
+            self.is_drained = length < room.len();
+            let bytes = room.get(..length).unwrap_or_default();
+            let is_first = self.reader.is_untouched();
+            if is_first && let Some(before) = before.filter(|before| before.is_same(bytes)) {
+                return Ok(Read::Same { keeps: before.keeps });
+            }
+            self.reader.buffer().extend_from_slice(bytes);
             if self.reader.take(reading)? {
-                return Ok(Some(self.reader().whole(reading)?));
+                return Ok(Read::Whole(self.reader().whole(reading)?, is_first.then_some(length)));
             }
             taken += length;
             if taken >= BYTES_A_TURN {
@@ -220,6 +266,19 @@ impl Drop for Line {
         }
     }
 }
+
+/// What was read.
+enum Read {
+    /// The answer before, byte for byte.
+    Same { keeps: bool },
+    /// A whole answer; with how many bytes it was, where these came at once.
+    Whole(Answer, Option<usize>),
+    /// Not all of it.
+    Part,
+}
+
+/// Says a server that has waited for a request for too long.
+const REQUEST_TIMEOUT: u16 = 408;
 
 /// Why nothing more is read now.
 enum Stopped {

@@ -16,6 +16,7 @@ mod identity;
 mod lateness;
 mod line;
 mod placed;
+mod raw;
 mod runner;
 mod schedule;
 mod sources;

@@ -14,6 +14,7 @@ mod flight;
 mod inbox;
 mod lines;
 mod places;
+mod targets;
 mod thread;
 
 use std::io;

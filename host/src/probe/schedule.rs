@@ -17,9 +17,15 @@ use std::time::Duration;
 
 use phasegate_core::domain::{InstanceId, ScaleSetName};
 
-/// A target, as a small number. Never used twice.
+/// A target, as a small number; that of one that is gone is used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Slot(pub(super) u64);
+
+impl Slot {
+    pub(super) fn index(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
 
 /// One started probe. Never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,7 +78,8 @@ pub(super) struct Start {
 /// Due times of all targets.
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
-    plans: BTreeMap<Slot, Plan>,
+    /// By slot.
+    plans: Vec<Option<Plan>>,
     prompt: BTreeSet<(Duration, Slot)>,
     slow: BTreeSet<(Duration, Slot)>,
     /// Those that were due while their group had no place: out of the way of the others.
@@ -173,10 +180,13 @@ impl Moved {
     }
 }
 
+/// Steps in which that is counted, in millionths: prompt answers differ by less, and change nothing.
+const BUSY_STEP: u64 = 1_000;
+
 /// What a probe that took so long needs of a place, in millionths.
 fn busy(took: Duration, interval: Duration) -> u64 {
     let share = took.as_nanos().saturating_mul(u128::from(WHOLE)) / interval.as_nanos().max(1);
-    u64::try_from(share).unwrap_or(WHOLE).min(WHOLE)
+    u64::try_from(share).unwrap_or(WHOLE).min(WHOLE).next_multiple_of(BUSY_STEP)
 }
 
 fn nanos(duration: Duration) -> i64 {
@@ -223,9 +233,19 @@ impl Schedule {
     pub(super) fn insert(&mut self, (slot, group): (Slot, Group), interval: Duration, due: Duration) {
         self.remove(slot);
         let (lane, turn, moved) = (Lane::Prompt, Turn::Waiting { due }, Moved::default());
-        self.plans.insert(slot, Plan { group, interval, lane, busy: 0, turn, moved });
+        while self.plans.len() <= slot.index() {
+            self.plans.push(None);
+        }
+        let plan = Plan { group, interval, lane, busy: 0, turn, moved };
+        if let Some(place) = self.plans.get_mut(slot.index()) {
+            *place = Some(plan);
+        }
         self.prompt.insert((due, slot));
         self.count(group, None, Some((lane, 0)));
+    }
+
+    fn plan(&mut self, slot: Slot) -> Option<&mut Plan> {
+        self.plans.get_mut(slot.index())?.as_mut()
     }
 
     /// The targets of a group in a lane.
@@ -255,7 +275,8 @@ impl Schedule {
 
     /// Forgets a target; the end of its running probe will change nothing.
     pub(super) fn remove(&mut self, slot: Slot) {
-        let Some(Plan { group, turn, lane, busy, .. }) = self.plans.remove(&slot) else { return };
+        let plan = self.plans.get_mut(slot.index()).and_then(Option::take);
+        let Some(Plan { group, turn, lane, busy, .. }) = plan else { return };
         if let Turn::Waiting { due } = turn {
             self.unqueue(group, lane, (due, slot));
         }
@@ -264,7 +285,7 @@ impl Schedule {
 
     /// Changes the interval. A waiting target waits for no longer than the new one.
     pub(super) fn set_interval(&mut self, slot: Slot, interval: Duration, now: Duration) {
-        if let Some(plan) = self.plans.get_mut(&slot)
+        if let Some(plan) = self.plan(slot)
             && plan.interval != interval
         {
             plan.interval = interval;
@@ -277,7 +298,7 @@ impl Schedule {
     /// Makes a target due at a time at the latest, or as soon as its running probe ends: it is never asked twice at
     /// once, and no other target is asked sooner or later for it.
     pub(super) fn hasten(&mut self, slot: Slot, now: Duration) {
-        if let Some(Plan { turn: Turn::Running { then, .. }, .. }) = self.plans.get_mut(&slot) {
+        if let Some(Plan { turn: Turn::Running { then, .. }, .. }) = self.plan(slot) {
             *then = Then::AtOnce;
         } else {
             self.advance(slot, now);
@@ -286,7 +307,7 @@ impl Schedule {
 
     /// Begins a new life: due now, even while a probe of the old life is running.
     pub(super) fn renew(&mut self, slot: Slot, now: Duration) {
-        let Some(plan) = self.plans.get_mut(&slot) else { return };
+        let Some(plan) = self.plan(slot) else { return };
         let (group, before, busy) = (plan.group, plan.lane, plan.busy);
         let (due, waited) = match plan.turn {
             Turn::Waiting { due } => (due.min(now), Some(due)),
@@ -311,8 +332,7 @@ impl Schedule {
     pub(super) fn take_due(&mut self, now: Duration, admission: &impl Admission) -> Option<Start> {
         loop {
             let (due, slot) = self.first(admission).filter(|(due, _)| *due <= now)?;
-            let plan = self.plans.get_mut(&slot)?;
-            let (group, lane) = (plan.group, plan.lane);
+            let (group, lane) = self.plan(slot).map(|plan| (plan.group, plan.lane))?;
             if !admission.group(group, lane) {
                 self.queue(lane).remove(&(due, slot));
                 self.held.entry((lane, group)).or_default().insert((due, slot));
@@ -320,7 +340,7 @@ impl Schedule {
             }
             self.tickets += 1;
             let ticket = Ticket(self.tickets);
-            plan.turn = Turn::Running { ticket, due, started: now, then: Then::AfterInterval };
+            self.plan(slot)?.turn = Turn::Running { ticket, due, started: now, then: Then::AfterInterval };
             self.unqueue(group, lane, (due, slot));
             return Some(Start { slot, ticket, group, lane, due });
         }
@@ -329,7 +349,7 @@ impl Schedule {
     /// A probe ended. Changes nothing when its target is gone or lives a new life. Tells the target's group when its
     /// members want other places than before.
     pub(super) fn finish(&mut self, slot: Slot, ticket: Ticket, now: Duration, lane: Lane) -> Option<Group> {
-        let plan = self.plans.get_mut(&slot)?;
+        let plan = self.plan(slot)?;
         let Turn::Running { ticket: running, due, started, then } = plan.turn else { return None };
         if running != ticket {
             return None;
@@ -373,7 +393,7 @@ impl Schedule {
 
     /// Moves a waiting target forward to `latest`, never back.
     fn advance(&mut self, slot: Slot, latest: Duration) {
-        let Some(plan) = self.plans.get_mut(&slot) else { return };
+        let Some(plan) = self.plan(slot) else { return };
         let (group, lane) = (plan.group, plan.lane);
         if let Turn::Waiting { due } = plan.turn
             && latest < due

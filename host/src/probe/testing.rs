@@ -70,9 +70,9 @@ pub(super) async fn probe(address: &Address, settings: HealthSettings) -> Result
     let target = target("0", address.clone(), settings);
     prober.set(target.clone());
     prober.set(Target { epoch: 2, ..target });
-    let mut round = timeout(PATIENCE, rounds.recv()).await.unwrap().unwrap();
+    let round = timeout(PATIENCE, rounds.recv()).await.unwrap().unwrap();
     timeout(PATIENCE, prober.stop()).await.unwrap();
-    round.observation.answers.remove(0).outcome
+    round.observation.answers[0].outcome.clone()
 }
 
 /// A result on one line.

@@ -77,6 +77,16 @@ pub struct Judgement<'a> {
     pub result: &'a Verdict,
 }
 
+/// Bytes of a ring that keeps a record of each of so many instances with short answers: a record is repeated before
+/// its segment goes, so that there is one in each half.
+#[must_use]
+pub fn bytes_least(instances: usize) -> u64 {
+    u64::try_from(instances).unwrap_or(u64::MAX).saturating_mul(SHORT_RECORD).saturating_mul(2)
+}
+
+/// About how many bytes a record with a short answer has.
+const SHORT_RECORD: u64 = 1_024;
+
 /// The folder of a data directory.
 #[must_use]
 pub fn folder(data_dir: &std::path::Path) -> PathBuf {

@@ -30,7 +30,8 @@ fn observation(id: usize, body: &[u8]) -> Observation {
         answers: vec![Answer {
             source: "health".to_owned(),
             outcome: Ok(Response { status: 200, headers: Vec::new(), body: body.to_vec() }),
-        }],
+        }]
+        .into(),
         memory: Some(vec![0xff, 1]),
         attributes: vec![("probe-protocol".to_owned(), "http".to_owned())],
     }

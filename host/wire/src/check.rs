@@ -95,4 +95,23 @@ pub struct CheckScaleSet {
     /// What its source of instances says; left out when it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discovery: Option<CheckDiscovery>,
+    /// What it takes to ask its instances; left out by a program that does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probing: Option<CheckProbing>,
+}
+
+/// What it takes to ask the instances of a set, about, by what was measured (`host/PERFORMANCE.md`).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CheckProbing {
+    /// How many there are.
+    pub instances: usize,
+    /// Probes in a second.
+    pub per_second: f64,
+    /// What they take of a core in percent; null for protocols of which that was not measured.
+    pub cpu_percent: Option<f64>,
+    /// What the instances take of the memory, in MiB.
+    #[serde(rename = "memoryMiB")]
+    pub memory_mib: u64,
 }

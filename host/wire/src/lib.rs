@@ -29,7 +29,7 @@ mod waiting;
 mod word;
 mod words;
 
-pub use check::{Check, CheckProblem, CheckReserved, CheckScaleSet, CheckWarning};
+pub use check::{Check, CheckProbing, CheckProblem, CheckReserved, CheckScaleSet, CheckWarning};
 pub use data::{Data, DataCheck};
 pub use decision::{Admission, Evaluation, Explanation, PluginCounts};
 pub use discovery::{CheckDiscovery, Discovery, DiscoveryFailing, DiscoveryHeld};

@@ -199,6 +199,8 @@ words! {
         AllProtected = "all-protected",
         /// The plugins together may take more memory than the machine has.
         Memory = "memory",
+        /// The recording has no room for a record of every instance.
+        RecordingSmall = "recording-small",
         /// The plugin has never let an instance go.
         NeverProceeds = "never-proceeds",
         /// A limit can never pass.

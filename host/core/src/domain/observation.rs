@@ -80,8 +80,8 @@ pub struct Answer {
 pub struct Observation {
     /// The instance; the same facts serve all rounds until one of them changes.
     pub instance: Arc<InstanceFacts>,
-    /// At least one.
-    pub answers: Vec<Answer>,
+    /// At least one. Shared: most instances say the same as many others.
+    pub answers: Arc<[Answer]>,
     /// What the plugin returned as memory last time.
     pub memory: Option<Vec<u8>>,
     /// Open facts, for example (`probe-protocol`, `http`).
@@ -91,8 +91,8 @@ pub struct Observation {
 /// One finished probe round of one instance, on its way to the plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Round {
-    /// What was seen; `memory` is filled in by the plugin's worker.
-    pub observation: Observation,
+    /// What was seen; `memory` is filled in by the plugin's worker. What is seen again is the same value.
+    pub observation: Arc<Observation>,
     /// Which life of the instance was probed: rises with each effect on it, so that an answer of
     /// the process before is not taken for one of the process after.
     pub epoch: u64,

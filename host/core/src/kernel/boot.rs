@@ -11,7 +11,7 @@ use super::out::{About, Out};
 use super::perform::{self, Life};
 use super::release::{self, Releases};
 use super::state::{
-    Away, Census, Evidence, Fleet, InstanceState, Kept, LetGo, Place, Removed, SetState, Startup,
+    Away, Census, Evidence, Fleet, InstanceState, Kept, LetGo, Place, Removed, Seats, SetState, Startup,
 };
 use super::zones::Neighbours;
 use super::{doubts, held, look, members, modes, provision, sight, surge};
@@ -137,6 +137,7 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         instances: OrdMap::new(),
         members: Census::default(),
         evidence: Evidence::default(),
+        seats: Seats::default(),
         hooks_say: OrdMap::new(),
         drivers_say: OrdMap::new(),
         ended_in_bake: None,

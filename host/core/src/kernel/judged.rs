@@ -27,7 +27,13 @@ pub(super) fn judged(fleet: &mut Fleet, memories: &mut Memories, decided: Decide
     }
     let rhythm =
         Rhythm { interval: set.spec.health.interval, on_failure: set.on_failure, stands_in: set.stands_in() };
+    if set.heard_the_same(&decided) {
+        set.let_go.heard(&decided.outcome);
+        return;
+    }
     let name = decided.scale_set.clone();
+    // What was kept beside it comes first.
+    set.take_in(&id);
     let word =
         |set: &SetState| set.instance(&id).map(|instance| (instance.word.clone(), instance.is_doubted()));
     let before_round = word(set);
@@ -142,7 +148,7 @@ fn heeded(
     let Some(from) = set.active().and_then(|upgrade| upgrade.waits_for_evidence()) else { return };
     let came = before.settled_at() < from && after.settled_at() >= from;
     let answers_again = before.is_silent() && !after.is_silent();
-    set.dirty |= doubted != doubted_before || answers_again || (came && set.evidence().is_complete(from));
+    set.dirty |= doubted != doubted_before || answers_again || (came && set.is_evidence_complete(from));
     if after.settled_at() < from && after.is_silent() {
         let instances = vec![id.clone()];
         // A connection that is refused is so at once, and again in the same millisecond.

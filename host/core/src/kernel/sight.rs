@@ -150,7 +150,7 @@ pub(super) fn look_before(
         };
         let old = |change: &crate::domain::Change| {
             let at = instance.looked_at.get(&change.component);
-            asked(&change.component) && at.is_none_or(|at| now.at.since(*at) > FRESH)
+            asked(&change.component) && at.is_none_or(|at| now.at.since(at) > FRESH)
         };
         is_meant(&instance.spec.id)
             && instance.located == Located::Yes

@@ -6,6 +6,7 @@ mod census;
 mod deferring;
 mod evidence;
 mod instance;
+mod seen;
 mod standing;
 mod view;
 
@@ -15,6 +16,7 @@ pub(in crate::kernel) use deferring::LetGo;
 pub use deferring::{Deferring, STALLED_ROUNDS};
 pub use evidence::{Evidence, Word};
 pub(super) use instance::Rhythm;
+pub(super) use seen::Seats;
 pub use instance::{Answered, Busy, InstanceState, Place, Said, StandIn, Trouble};
 pub use standing::Ground;
 pub use view::SetView;
@@ -157,6 +159,8 @@ pub struct SetState {
     pub(super) members: Census,
     /// Those that count, by what is known of them.
     pub(super) evidence: Evidence,
+    /// When settled members were heard last, where they said the same again.
+    pub(super) seats: Seats,
     /// Since when the host doubts itself: most of those that nothing has touched went silent at once.
     pub suspicion: Option<Timestamp>,
     /// Silence that began before says nothing about the host.
@@ -243,12 +247,6 @@ impl SetState {
         }
     }
 
-    /// The instances that count, by what is known of them.
-    #[must_use]
-    pub fn evidence(&self) -> &Evidence {
-        &self.evidence
-    }
-
     /// The latest upgrade that did anything, as far as it has ended.
     #[must_use]
     pub fn touched(&self) -> Option<&Upgrade> {
@@ -271,6 +269,9 @@ impl SetState {
         let provision_before = instance.provision_due();
         let (before, due_before, look_before) = (instance.counted(), instance.retry_at, instance.look_at);
         let told_before = instance.told();
+        if let Some(again) = self.seats.taken(instance.seat) {
+            instance.take_in(again);
+        }
         let out = change(instance);
         let (after, due_after, look_after) = (instance.counted(), instance.retry_at, instance.look_at);
         let (looking, told_after) = (!instance.looking.is_empty(), instance.told());
@@ -303,9 +304,10 @@ impl SetState {
     }
 
     /// Puts an instance in, or in the place of its former self.
-    pub(super) fn insert(&mut self, instance: InstanceState) {
+    pub(super) fn insert(&mut self, mut instance: InstanceState) {
         let id = instance.spec.id.clone();
         self.take_out(&id);
+        instance.seat = self.seats.take();
         self.members.moved(&id, None, instance.counted());
         self.evidence.moved(&id, None, instance.told());
         instance.retry_at.into_iter().for_each(|at| drop(self.due.insert((at, id.clone()))));
@@ -337,7 +339,9 @@ impl SetState {
 
     /// Takes an instance out.
     pub(super) fn take_out(&mut self, id: &InstanceId) -> Option<Arc<InstanceState>> {
+        self.take_in(id);
         let gone = self.instances.remove(id)?;
+        self.seats.give_back(gone.seat);
         self.ids_gone.insert(id.clone());
         self.members.moved(id, gone.counted(), None);
         self.evidence.moved(id, gone.told(), None);

@@ -228,10 +228,11 @@ impl State {
             moves.push(Move::DriverOk(*index));
             moves.push(Move::DriverFails(*index));
         }
-        for (index, instance) in self.set().into_iter().flat_map(SetState::instances).enumerate() {
+        let all = self.set().into_iter().flat_map(|set| set.instances().map(move |one| (set, one)));
+        for (index, (set, instance)) in all.enumerate() {
             for (claim, health) in [(Claim::Healthy, Health::Healthy), (Claim::Unhealthy, Health::Unhealthy)]
             {
-                if instance.fold.health() != health || instance.word.settled_at() < upgrade.evidence_from {
+                if instance.fold.health() != health || set.settled_at(instance) < upgrade.evidence_from {
                     moves.push(Move::Probe(index, claim));
                 }
             }

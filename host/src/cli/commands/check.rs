@@ -1,5 +1,6 @@
 //! `phasegate check`: every problem of a configuration at once, and what its policies amount to.
 
+mod probing;
 mod reserved;
 
 use std::collections::BTreeMap;
@@ -48,6 +49,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
 
 fn show(checked: &wire::Check, problems: &Problems) -> anyhow::Result<()> {
     say_what_was_found(checked);
+    probing::say(checked);
     for warning in &checked.warnings {
         let about = match (&warning.scale_set, &warning.plugin) {
             (Some(name), _) => format!("scale set \"{name}\": "),
@@ -263,8 +265,10 @@ fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wi
         warnings.extend(about_port(set));
         warnings.extend(config.and_then(|config| about_exit(config, set)));
         let limits = words::limits(&set.policy.rolling, &found.resolved);
-        scale_sets.push(wire::CheckScaleSet { name: set.name.to_string(), limits, discovery });
+        let probing = Some(probing::of(&set.health, set.instances.len()));
+        scale_sets.push(wire::CheckScaleSet { name: set.name.to_string(), limits, discovery, probing });
     }
+    warnings.extend(config.and_then(|config| probing::about_recording(config, &scale_sets)));
     let file = problems.path.display().to_string();
     let problem = |Problem { place, key, message, hint, again }: &Problem| wire::CheckProblem {
         file: file.clone(),

@@ -1,13 +1,15 @@
 //! What comes by the active component: the last observation of each instance, for rehearsals and for whoever
 //! judges beside it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::sync::{Arc, Mutex};
 
 use super::lock;
-use phasegate_core::domain::{Decided, Gate, Generation, Observation, PluginFailure, ReadClock, Verdict};
+use phasegate_core::domain::{
+    Decided, Gate, Generation, Observation, Origin, PluginFailure, ReadClock, Verdict,
+};
 use phasegate_core::lifecycle::{Comparison, Failing, Key};
 use phasegate_wasm::{BATCH_MAX, LoadedPlugin, guarded};
 
@@ -34,11 +36,10 @@ pub(super) struct Evidence {
 /// Stands where the decisions of a worker come out.
 #[derive(Debug, Default)]
 pub(super) struct Tap {
-    last: Mutex<BTreeMap<Key, Arc<Seen>>>,
+    /// Every instance that is probed, and what it said last.
+    last: Mutex<BTreeMap<Key, Option<Arc<Seen>>>>,
     /// The latest generation that failed for most of its instances, round after round.
     troubled: Mutex<Option<Generation>>,
-    /// Instances that are probed.
-    expected: Mutex<BTreeSet<Key>>,
     beside: Mutex<Option<SyncSender<Arc<Seen>>>>,
     /// Observations that did not fit into the queue of a second component, since the host started.
     missed: AtomicU64,
@@ -48,6 +49,10 @@ impl Tap {
     /// Takes in a decision, on the worker's thread.
     pub(super) fn take(&self, observation: Arc<Observation>, decided: &Decided) {
         let outcome = &decided.outcome;
+        // What is said again is kept since it was said first; only who judges beside has to hear it again.
+        if outcome.evaluation.origin == Origin::Unchanged && lock(&self.beside).is_none() {
+            return;
+        }
         let seen = Arc::new(Seen {
             observation,
             verdict: outcome.result.clone(),
@@ -60,7 +65,7 @@ impl Tap {
                 self.missed.fetch_add(1, Ordering::Relaxed);
             }
         }
-        lock(&self.last).insert((decided.scale_set.clone(), decided.instance.clone()), seen);
+        lock(&self.last).insert((decided.scale_set.clone(), decided.instance.clone()), Some(seen));
     }
 
     /// Takes note of a generation that fails for most of its instances.
@@ -75,36 +80,37 @@ impl Tap {
 
     /// Takes note of an instance that is probed from now on.
     pub(super) fn expect(&self, key: Key) {
-        lock(&self.expected).insert(key);
+        lock(&self.last).entry(key).or_default();
     }
 
     fn unseen(&self) -> usize {
-        let last = lock(&self.last);
-        lock(&self.expected).iter().filter(|key| !last.contains_key(key)).count()
+        lock(&self.last).values().filter(|seen| seen.is_none()).count()
     }
 
     /// What a candidate can be rehearsed on.
     pub(super) fn evidence(&self) -> Evidence {
-        let last = lock(&self.last).iter().map(|(key, seen)| (key.clone(), Arc::clone(seen))).collect();
+        let seen = |(key, seen): (&Key, &Option<Arc<Seen>>)| Some((key.clone(), Arc::clone(seen.as_ref()?)));
+        let last = lock(&self.last).iter().filter_map(seen).collect();
         Evidence { last, unseen: self.unseen() }
     }
 
     /// How many instances had no decision when they were judged last; none where all had one.
     pub(super) fn failing(&self) -> Option<Failing> {
         let last = lock(&self.last);
-        let mut failures = last.values().filter_map(|seen| seen.verdict.as_ref().err());
+        let mut failures = last.values().flatten().filter_map(|seen| seen.verdict.as_ref().err());
         let cause = failures.next()?.to_string();
-        Some(Failing { failed: 1 + failures.count(), instances: last.len(), cause })
+        let failed = 1 + failures.count();
+        Some(Failing { failed, instances: last.values().flatten().count(), cause })
     }
 
     /// Instances that were judged.
     pub(super) fn judged(&self) -> usize {
-        lock(&self.last).len()
+        lock(&self.last).values().flatten().count()
     }
 
     /// Instances that the plugin judges, be it that some have not been judged since the host started.
     pub(super) fn all(&self) -> usize {
-        self.judged() + self.unseen()
+        lock(&self.last).len()
     }
 
     /// Observations that second components have missed because they did not keep up.
@@ -114,7 +120,6 @@ impl Tap {
 
     /// Drops what an instance said that is gone.
     pub(super) fn forget(&self, key: &Key) {
-        lock(&self.expected).remove(key);
         lock(&self.last).remove(key);
     }
 

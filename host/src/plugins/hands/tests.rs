@@ -105,7 +105,7 @@ impl Driver {
 
     /// Probes one instance; gives the generation that has judged it.
     fn judges(&self) -> u64 {
-        let observation = observation(0, r#"{"applicationHealthState": "Healthy"}"#);
+        let observation = observation(0, r#"{"applicationHealthState": "Healthy"}"#).into();
         let (started_at, finished_at) = (Timestamp(1), Timestamp(2));
         self.hands.submit(&self.name, Round { observation, epoch: 0, started_at, finished_at });
         loop {

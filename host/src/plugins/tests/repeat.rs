@@ -14,7 +14,7 @@ use phasegate_wasm::{Isolation, Limits, LoadedPlugin};
 use super::{batch, each, guests, load, load_as, observation, one, phases};
 
 fn round(id: usize, body: &str) -> Round {
-    let observation = observation(id, body);
+    let observation = observation(id, body).into();
     Round { observation, epoch: 0, started_at: Timestamp(1), finished_at: Timestamp(2) }
 }
 
@@ -100,7 +100,7 @@ fn an_unchanged_observation_is_not_judged_again() {
     assert_eq!(desk.ask(1, "8"), (Evaluated, Some(8)), "another body");
     assert_eq!(desk.ask(1, "7"), (Evaluated, Some(7)), "only the last one is known");
     let mut labelled = round(1, "7");
-    Arc::make_mut(&mut labelled.observation.instance).version =
+    Arc::make_mut(&mut Arc::make_mut(&mut labelled.observation).instance).version =
         Some(phasegate_core::domain::Version::parse("v2").unwrap());
     desk.worker.submit(labelled).unwrap();
     assert_eq!(desk.decided.recv().unwrap().outcome.evaluation.origin, Evaluated, "another fact");

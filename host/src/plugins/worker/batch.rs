@@ -19,14 +19,14 @@ pub(super) struct Now {
 pub(super) struct Entered {
     pub(super) key: Key,
     pub(super) place: Place,
-    pub(super) round: Box<Round>,
+    pub(super) round: Round,
 }
 
 /// Rounds that the plugin is asked about: whose, and what was seen.
 #[derive(Default)]
 pub(super) struct Asked {
     pub(super) tickets: Vec<(Key, Place, Ticket)>,
-    pub(super) observations: Vec<Observation>,
+    pub(super) seen: Vec<Arc<Observation>>,
 }
 
 /// What a decision keeps of its round, besides the instance.
@@ -40,9 +40,8 @@ pub(super) struct Ticket {
 }
 
 impl Ticket {
-    pub(super) fn decided(self, (scale_set, instance): Key, outcome: Outcome) -> Decided {
+    pub(super) fn decided(self, (scale_set, instance): Key, outcome: Arc<Outcome>) -> Decided {
         let Self { epoch, started_at, finished_at, again, heard } = self;
-        let outcome = Arc::new(outcome);
         Decided { scale_set, instance, epoch, started_at, finished_at, again, heard, outcome }
     }
 }

@@ -9,18 +9,19 @@
     reason = "found by key alone, never walked through in any order that shows"
 )]
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::batch::Ticket;
-use phasegate_core::domain::{Answer, Decision, Evaluation, InstanceId, Observation, ScaleSetName, Verdict};
-
-/// Bytes of observations that are kept; instances beyond are judged anew each time.
-const BYTES_MAX: usize = 64 << 20;
-
-/// Bytes of an observation besides its texts, roughly.
-const OBSERVATION_BYTES: usize = 512;
+use phasegate_core::domain::{
+    Decision, Evaluation, InstanceId, Observation, Origin, Outcome, PluginStamp, ScaleSetName, Timestamp,
+    Verdict,
+};
 
 pub(super) type Key = (ScaleSetName, InstanceId);
+
+/// Decisions that others may share.
+const DECISIONS_MAX: usize = 16;
 
 /// Memory and last observation of every instance of a plugin.
 #[derive(Debug, Default)]
@@ -30,7 +31,8 @@ pub struct Repeats {
     last: Vec<Last>,
     /// Places of instances that were forgotten.
     free: Vec<Place>,
-    bytes: usize,
+    /// Decisions of late, to be shared: most are the same as many others.
+    decisions: VecDeque<Arc<Decision>>,
     /// Number of the batch that is being put together.
     batch: u64,
     /// How often the plugin was exchanged.
@@ -46,6 +48,8 @@ struct Last {
     /// The batch that it was in.
     batch: u64,
     memory: Option<Vec<u8>>,
+    /// The last observation as it came, and with the memory that there was then.
+    joined: Option<(Arc<Observation>, Arc<Observation>)>,
     known: Option<Known>,
     latest: Option<Latest>,
 }
@@ -63,13 +67,14 @@ struct Latest {
 #[derive(Debug)]
 pub struct Known {
     observation: Arc<Observation>,
-    bytes: usize,
     /// What the plugin decided.
     pub decision: Arc<Decision>,
     /// When, and what it took.
     pub evaluation: Evaluation,
     /// Which segment of the recording has it.
     pub segment: u64,
+    /// What is told of the same again, once it was.
+    told: Option<Arc<Outcome>>,
 }
 
 impl Repeats {
@@ -110,15 +115,29 @@ impl Repeats {
         place
     }
 
-    /// The plugin's memory of an instance.
-    #[must_use]
-    pub(super) fn memory(&self, place: Place) -> Option<&Vec<u8>> {
-        self.last.get(place.0).and_then(|last| last.memory.as_ref())
+    /// An observation with the plugin's memory of its instance; the same value for the same two.
+    pub(super) fn joined(&mut self, place: Place, seen: Arc<Observation>) -> Arc<Observation> {
+        let Some(last) = self.last.get_mut(place.0) else { return seen };
+        if last.memory == seen.memory {
+            return seen;
+        }
+        if let Some((came, joined)) = &last.joined
+            && Arc::ptr_eq(came, &seen)
+            && joined.memory == last.memory
+        {
+            return Arc::clone(joined);
+        }
+        let joined = Arc::new(Observation { memory: last.memory.clone(), ..(*seen).clone() });
+        last.joined = Some((seen, Arc::clone(&joined)));
+        joined
     }
 
     /// The decision on this very observation, memory included, if it was the last one.
-    pub fn known(&mut self, place: Place, seen: &Observation) -> Option<&mut Known> {
-        self.last.get_mut(place.0)?.known.as_mut().filter(|known| *known.observation == *seen)
+    pub fn known(&mut self, place: Place, seen: &Arc<Observation>) -> Option<&mut Known> {
+        let is_it = |known: &&mut Known| {
+            Arc::ptr_eq(&known.observation, seen) || *known.observation == **seen
+        };
+        self.last.get_mut(place.0)?.known.as_mut().filter(is_it)
     }
 
     /// Puts back a memory from before.
@@ -132,7 +151,6 @@ impl Repeats {
     /// Drops an instance.
     pub(super) fn forget(&mut self, key: &Key) {
         let Some(place) = self.places.remove(key) else { return };
-        self.learn(place, None);
         if let Some(last) = self.last.get_mut(place.0) {
             *last = Last::default();
         }
@@ -142,7 +160,6 @@ impl Repeats {
     /// Other code: its answers are not known. Memory stays. Gives whom it has to judge again.
     pub(super) fn swapped(&mut self) -> Vec<Place> {
         self.last.iter_mut().for_each(|last| last.known = None);
-        self.bytes = 0;
         self.swaps += 1;
         self.places.values().copied().collect()
     }
@@ -156,7 +173,7 @@ impl Repeats {
     }
 
     /// The latest round of an instance, if the plugin that judged it is not there any more.
-    pub(super) fn outdated(&self, place: Place) -> Option<(&Observation, Ticket)> {
+    pub(super) fn outdated(&self, place: Place) -> Option<(&Arc<Observation>, Ticket)> {
         let Latest { observation, ticket, swaps } = self.last.get(place.0)?.latest.as_ref()?;
         (*swaps != self.swaps).then_some((observation, *ticket))
     }
@@ -168,15 +185,20 @@ impl Repeats {
         }
     }
 
+    /// The same decision, shared with those who got it lately.
+    pub(super) fn shared(&mut self, decision: Arc<Decision>) -> Arc<Decision> {
+        if let Some(known) = self.decisions.iter().find(|known| **known == decision) {
+            return Arc::clone(known);
+        }
+        self.decisions.truncate(DECISIONS_MAX - 1);
+        self.decisions.push_front(Arc::clone(&decision));
+        decision
+    }
+
     /// Makes a decision known, in place of the one before; none after a failure.
     pub fn learn(&mut self, place: Place, known: Option<Known>) {
-        let Some(last) = self.last.get_mut(place.0) else { return };
-        if let Some(before) = last.known.take() {
-            self.bytes = self.bytes.saturating_sub(before.bytes);
-        }
-        if let Some(known) = known.filter(|known| self.bytes.saturating_add(known.bytes) <= BYTES_MAX) {
-            self.bytes = self.bytes.saturating_add(known.bytes);
-            last.known = Some(known);
+        if let Some(last) = self.last.get_mut(place.0) {
+            last.known = known;
         }
     }
 }
@@ -190,18 +212,26 @@ impl Known {
         evaluation: Evaluation,
         segment: u64,
     ) -> Self {
-        let bytes = size(&observation).saturating_add(decision.memory.as_ref().map_or(0, Vec::len));
-        Self { observation, bytes, decision, evaluation, segment }
+        Self { observation, decision, evaluation, segment, told: None }
     }
 
     /// What was judged.
     pub(super) fn observation(&self) -> &Arc<Observation> {
         &self.observation
     }
-}
 
-fn size(seen: &Observation) -> usize {
-    let body = |answer: &Answer| answer.outcome.as_ref().map_or(0, |response| response.body.len());
-    let bodies: usize = seen.answers.iter().map(body).sum();
-    OBSERVATION_BYTES + bodies + seen.memory.as_ref().map_or(0, Vec::len)
+    /// It was written down again, in this segment.
+    pub(super) fn recorded(&mut self, segment: u64, at: Timestamp) {
+        (self.segment, self.evaluation.at) = (segment, at);
+        self.told = None;
+    }
+
+    /// What is told of the same observation; the same value each time.
+    pub(super) fn told(&mut self, stamp: &PluginStamp) -> Arc<Outcome> {
+        let told = self.told.get_or_insert_with(|| {
+            let evaluation = Evaluation { origin: Origin::Unchanged, ..self.evaluation };
+            Arc::new(Outcome { stamp: stamp.clone(), evaluation, result: Ok(Arc::clone(&self.decision)) })
+        });
+        Arc::clone(told)
+    }
 }

@@ -99,7 +99,7 @@ impl Worker {
             let facts = &observation.instance;
             let key = (facts.scale_set.clone(), facts.id.clone());
             asked.tickets.push((key, place, Ticket { again: true, ..ticket }));
-            asked.observations.push(observation.clone());
+            asked.seen.push(Arc::clone(observation));
             if asked.tickets.len() == BATCH_MAX {
                 break;
             }
@@ -109,7 +109,7 @@ impl Worker {
         }
     }
 
-    fn decide(&mut self, first: Box<Round>) {
+    fn decide(&mut self, first: Round) {
         let rounds = self.drain(first);
         let judged = rounds.len();
         self.shared.waiting.fetch_sub(judged, Ordering::Relaxed);
@@ -117,8 +117,8 @@ impl Worker {
         let mut known = Vec::new();
         let mut asked = Asked::default();
         for Entered { key, place, round } in rounds {
-            let Round { mut observation, epoch, started_at, finished_at } = *round;
-            observation.memory = self.repeats.memory(place).cloned();
+            let Round { observation, epoch, started_at, finished_at } = round;
+            let observation = self.repeats.joined(place, observation);
             let heard = observation.heard();
             let ticket = Ticket { epoch, started_at, finished_at, again: false, heard };
             match self.unchanged(place, &observation, &now) {
@@ -127,7 +127,7 @@ impl Worker {
                     known.push((seen, ticket.decided(key, outcome)));
                 }
                 None => {
-                    asked.observations.push(observation);
+                    asked.seen.push(observation);
                     asked.tickets.push((key, place, ticket));
                 }
             }
@@ -157,9 +157,9 @@ impl Worker {
     fn unchanged(
         &mut self,
         place: Place,
-        seen: &Observation,
+        seen: &Arc<Observation>,
         now: &Now,
-    ) -> Option<(Arc<Observation>, Outcome)> {
+    ) -> Option<(Arc<Observation>, Arc<Outcome>)> {
         let known = if now.repeatable { self.repeats.known(place, seen)? } else { return None };
         // Its record is about to leave the ring.
         let ages = now.segment.saturating_sub(known.segment) >= SEGMENTS / 2
@@ -169,20 +169,20 @@ impl Worker {
                 .as_ref()
                 .is_some_and(|recorder| recorder.may_repeat(known.observation()) == MayRepeat::Yes);
         if ages {
-            (known.segment, known.evaluation.at) = (now.segment, now.at);
+            known.recorded(now.segment, now.at);
         }
-        let (seen, evaluation) = (Arc::clone(known.observation()), known.evaluation);
-        let result = Ok(Arc::clone(&known.decision));
+        let (seen, evaluation, outcome) =
+            (Arc::clone(known.observation()), known.evaluation, known.told(&now.stamp));
         if ages {
-            self.record(now, evaluation, &seen, &result);
+            self.record(now, evaluation, &seen, &outcome.result);
         }
-        let evaluation = Evaluation { origin: Origin::Unchanged, ..evaluation };
-        Some((seen, Outcome { stamp: now.stamp.clone(), evaluation, result }))
+        Some((seen, outcome))
     }
 
     /// Asks the plugin; gives how many observations failed.
     fn ask(&mut self, asked: Asked, now: &Now) -> usize {
-        let Asked { tickets, observations } = asked;
+        let Asked { tickets, seen } = asked;
+        let observations: Vec<Observation> = seen.iter().map(|seen| (**seen).clone()).collect();
         let Judged { results, costs } = self.evaluate_in_turn(&observations, now.at);
         if self.stopped() {
             return 0;
@@ -199,10 +199,10 @@ impl Worker {
         self.dropped_seen = dropped;
         add(&self.shared.failed, failed);
         let was_pure = self.plugin.was_pure();
-        let judged = tickets.into_iter().zip(observations).zip(results.into_iter().zip(costs));
+        let judged = tickets.into_iter().zip(seen).zip(results.into_iter().zip(costs));
         let decided = judged.map(|(((key, place, ticket), observation), (verdict, cost))| {
             let evaluation = Evaluation { at: now.at, cost, origin: Origin::Evaluated };
-            let observation = Arc::new(observation);
+            let verdict = verdict.map(|decision| self.repeats.shared(decision));
             self.repeats.keep_memory(place, &verdict);
             self.repeats.judged(place, &observation, ticket);
             if !matches!(verdict, Err(PluginFailure::Overloaded | PluginFailure::Resting)) {
@@ -215,7 +215,7 @@ impl Worker {
                 });
                 self.repeats.learn(place, known);
             }
-            let outcome = Outcome { stamp: now.stamp.clone(), evaluation, result: verdict };
+            let outcome = Arc::new(Outcome { stamp: now.stamp.clone(), evaluation, result: verdict });
             (observation, ticket.decided(key, outcome))
         });
         let decided = decided.collect();
@@ -253,7 +253,7 @@ impl Worker {
 
     /// The round and those that wait behind it, up to the next other job, each instance once:
     /// a second round of an instance needs the memory that the first one brings.
-    fn drain(&mut self, first: Box<Round>) -> Vec<Entered> {
+    fn drain(&mut self, first: Round) -> Vec<Entered> {
         self.repeats.begin_batch();
         let mut rounds: Vec<Entered> = Vec::new();
         let mut next = Some(first);

@@ -12,12 +12,13 @@ use tokio::task::AbortHandle;
 use super::inbox::{Inbox, Message};
 use super::lines::Place;
 use super::places::Places;
+use super::targets::{Common, Known};
 use crate::probe::ask::Asked;
 use crate::probe::failure::ProbeError;
 use crate::probe::schedule::{Admission, Group, Lane, Members, Slot, Start, Ticket};
 use crate::probe::{Ended, Target};
 use phasegate_core::domain::source::HEALTH_SOURCE;
-use phasegate_core::domain::{Answer, NotAsked, Observation, Round, Timestamp};
+use phasegate_core::domain::{Answer, NotAsked, Observation, ProbeFailure, Response, Round, Timestamp};
 
 /// Asks one target once, on a runtime; a function so that tests can answer without a network.
 pub(super) type Ask = Arc<dyn Fn(Arc<Target>) -> Asking + Send + Sync>;
@@ -54,8 +55,22 @@ impl Limits {
 /// A probe that has ended.
 pub(super) struct Landed {
     pub(super) slot: Slot,
+    pub(super) group: Group,
     pub(super) target: Arc<Target>,
     pub(super) started_at: Timestamp,
+}
+
+impl Landed {
+    /// Whether its target is still the same, asked in the same way.
+    pub(super) fn is_of(&self, known: &Known) -> bool {
+        Arc::ptr_eq(&self.target, &known.target)
+    }
+
+    /// The round that it was.
+    pub(super) fn round(&self, observation: Arc<Observation>, finished_at: Timestamp) -> Round {
+        let (epoch, started_at) = (self.target.epoch, self.started_at);
+        Round { observation, epoch, started_at, finished_at }
+    }
 }
 
 /// The running probes.
@@ -114,8 +129,8 @@ impl Flights {
 
     /// A probe has ended; none for one that was abandoned.
     pub(super) fn land(&mut self, ticket: Ticket) -> Option<Landed> {
-        let Flight { slot, target, started_at, .. } = self.take(ticket)?;
-        Some(Landed { slot, target, started_at })
+        let Flight { slot, group, target, started_at, .. } = self.take(ticket)?;
+        Some(Landed { slot, group, target, started_at })
     }
 
     /// Forgets the probes of a target; those who make them are to stop.
@@ -175,8 +190,14 @@ impl Drop for Way {
     }
 }
 
-/// What is told of a probe that has ended.
-pub(super) fn ended(landed: &Landed, asked: Asked, finished_at: Timestamp) -> Ended {
+/// What is told of a probe that has ended. What is said again is the same value as `before`, so that nobody has to
+/// look at it twice.
+pub(super) fn ended(
+    landed: &Landed,
+    asked: Asked,
+    (before, common): (Option<&Arc<Observation>>, &mut Common),
+    finished_at: Timestamp,
+) -> Ended {
     let Asked { outcome, more } = asked;
     let Landed { target, started_at, .. } = landed;
     let started_at = *started_at;
@@ -195,20 +216,24 @@ pub(super) fn ended(landed: &Landed, asked: Asked, finished_at: Timestamp) -> En
             });
         }
     };
+    if let Some(before) = before.filter(|before| is_same(before, &outcome, &more)) {
+        return Ended::Round(landed.round(Arc::clone(before), finished_at));
+    }
     let first = Answer { source: HEALTH_SOURCE.to_owned(), outcome };
     let attributes = vec![
         ("probe-protocol".to_owned(), target.settings.protocol_name().to_owned()),
         ("address".to_owned(), target.address.to_string()),
     ];
-    Ended::Round(Round {
-        observation: Observation {
-            instance: Arc::clone(&target.facts),
-            answers: std::iter::once(first).chain(more).collect(),
-            memory: None,
-            attributes,
-        },
-        epoch: target.epoch,
-        started_at,
-        finished_at,
-    })
+    let observation = Observation {
+        instance: Arc::clone(&target.facts),
+        answers: common.answers(std::iter::once(first).chain(more).collect()),
+        memory: None,
+        attributes,
+    };
+    Ended::Round(landed.round(Arc::new(observation), finished_at))
+}
+
+/// Whether this was said before, by the same target.
+fn is_same(before: &Observation, outcome: &Result<Response, ProbeFailure>, more: &[Answer]) -> bool {
+    matches!(&before.answers[..], [first, others @ ..] if first.outcome == *outcome && *others == *more)
 }

@@ -1,4 +1,5 @@
-//! The sockets of running probes: which is whose, and until when each may take.
+//! The sockets of probes: which is whose, and until when each may take. A connection that is kept stays where it is
+//! until the next probe, so that nothing has to be said of it to the system in between.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::probe::failure::{ProbeError, unreachable};
 use crate::probe::line::{Line, Progress, Question};
+use crate::probe::raw::Raw;
 use crate::probe::schedule::Ticket;
 use phasegate_core::domain::{ProbeFailure, Response};
 
@@ -23,9 +25,26 @@ pub(super) struct Place(usize);
 /// A probe that has ended.
 pub(super) struct Over {
     pub(super) ticket: Ticket,
-    pub(super) outcome: Result<Response, ProbeError>,
-    /// Its connection, where another probe may follow on it.
-    pub(super) line: Option<Box<Line>>,
+    pub(super) came: Came,
+    /// Its connection, where another probe may follow on it; whoever does not want it closes it.
+    pub(super) kept: Option<Place>,
+}
+
+/// What came of a probe.
+pub(super) enum Came {
+    /// This; with the bytes of the answer, where the same can be known again.
+    This(Result<Response, ProbeError>, Option<Raw>),
+    /// The answer before.
+    Same,
+}
+
+/// Whether everything that happened on sockets has been looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Looked {
+    /// It has.
+    AtAll,
+    /// There was more than is looked at in one turn.
+    AtSome,
 }
 
 /// All sockets.
@@ -37,22 +56,40 @@ pub(super) struct Lines {
     /// Those that have more to read than one turn took.
     more: Vec<Place>,
     room: Vec<u8>,
+    looked: Looked,
 }
 
 struct Open {
-    line: Box<Line>,
+    /// None where it was closed while nobody was asked.
+    line: Option<Box<Line>>,
+    /// None while nobody is asked.
+    asking: Option<Asking>,
+}
+
+struct Asking {
     ticket: Ticket,
     question: Arc<Question>,
+    before: Option<Arc<Raw>>,
     to: SocketAddr,
     deadline: Instant,
+}
+
+/// What is asked, and where.
+pub(super) struct Call<'a> {
+    pub(super) question: &'a Arc<Question>,
+    /// The answer before.
+    pub(super) before: Option<&'a Arc<Raw>>,
+    pub(super) to: SocketAddr,
+    /// The connection that was kept for it.
+    pub(super) kept: Option<Place>,
 }
 
 /// How a probe began.
 pub(super) enum Began {
     /// It goes on here.
     At(Place),
-    /// It is over, and its connection may be used again.
-    Over(Result<Response, ProbeError>, Option<Box<Line>>),
+    /// It is over as soon as it began.
+    Over(Result<Response, ProbeError>),
 }
 
 impl Lines {
@@ -64,24 +101,30 @@ impl Lines {
             deadlines: BTreeSet::new(),
             more: Vec::new(),
             room: vec![0; ROOM],
+            looked: Looked::AtAll,
         }
     }
 
     /// Begins a probe, on a connection that was kept or on a new one.
-    pub(super) fn open(
-        &mut self,
-        ticket: Ticket,
-        question: &Arc<Question>,
-        (to, kept): (SocketAddr, Option<Box<Line>>),
-        now: Instant,
-    ) -> Began {
-        let (mut line, progress) = match self.begin(question, to, kept.and_then(|line| line.again())) {
-            Ok(begun) => begun,
-            Err(error) => return Began::Over(Err(error), None),
+    pub(super) fn open(&mut self, ticket: Ticket, call: &Call<'_>, now: Instant) -> Began {
+        let Call { question, before, to, kept } = *call;
+        let deadline = now + question.settings.timeout;
+        let asking = |line| {
+            let (question, before) = (Arc::clone(question), before.cloned());
+            Open { line: Some(line), asking: Some(Asking { ticket, question, before, to, deadline }) }
         };
-        if let Progress::Ended(outcome) = progress {
-            let line = line.keeps().then_some(line);
-            return Began::Over(outcome, line);
+        if let Some((place, line)) = kept.and_then(|place| Some((place, self.again(question, place)?))) {
+            self.put(place, asking(line));
+            self.deadlines.insert((deadline, place));
+            return Began::At(place);
+        }
+        let mut line = match Line::open(question, to) {
+            Ok(line) => Box::new(line),
+            Err(error) => return Began::Over(Err(error)),
+        };
+        // On this machine a connection is often there at once; its request then needs no waiting for it.
+        if let Progress::Ended(outcome, _) = line.start(question) {
+            return Began::Over(outcome);
         }
         let place = Place(self.free.pop().unwrap_or(self.all.len()));
         if place.0 == self.all.len() {
@@ -89,70 +132,94 @@ impl Lines {
         }
         if let Err(error) = register(&self.registry, &mut line, place) {
             self.free.push(place.0);
-            return Began::Over(Err(unreachable(&question.endpoint, &error)), None);
+            return Began::Over(Err(unreachable(&question.endpoint, &error)));
         }
-        let deadline = now + question.settings.timeout;
+        self.put(place, asking(line));
         self.deadlines.insert((deadline, place));
-        let open = Open { line, ticket, question: Arc::clone(question), to, deadline };
-        if let Some(free) = self.all.get_mut(place.0) {
-            *free = Some(open);
-        }
         Began::At(place)
     }
 
-    /// The first step of a probe. On this machine a connection is often there at once; its request then needs no
-    /// waiting for it. One that was kept and is closed by now is made anew, once.
-    fn begin(
-        &mut self,
-        question: &Question,
-        to: SocketAddr,
-        kept: Option<Box<Line>>,
-    ) -> Result<(Box<Line>, Progress), ProbeError> {
-        if let Some(mut line) = kept {
-            match line.advance(question, &mut self.room) {
-                Progress::Stale => {}
-                progress => return Ok((line, progress)),
+    /// A connection that was kept, with the next request on its way. One that is of no use any more is closed.
+    fn again(&mut self, question: &Question, place: Place) -> Option<Box<Line>> {
+        let line = self.all.get_mut(place.0).and_then(Option::as_mut).and_then(|open| open.line.take());
+        let looked = self.looked;
+        let usable = line.and_then(|mut line| {
+            // What has not been looked at may be an end, or something unasked.
+            if looked == Looked::AtSome && !line.is_quiet() {
+                return None;
             }
+            line.again();
+            matches!(line.start(question), Progress::Waits).then_some(line)
+        });
+        if usable.is_none() {
+            self.close(place);
         }
-        let mut line = Box::new(Line::open(question, to)?);
-        let progress = line.advance(question, &mut self.room);
-        Ok((line, progress))
+        usable
+    }
+
+    fn put(&mut self, place: Place, open: Open) {
+        if let Some(there) = self.all.get_mut(place.0) {
+            *there = Some(open);
+        }
+    }
+
+    /// What happened on sockets was looked at.
+    pub(super) fn looked(&mut self, looked: Looked) {
+        self.looked = looked;
     }
 
     /// Something happened on a socket. Gives the probe when it has ended.
     pub(super) fn advance(&mut self, token: Token) -> Option<Over> {
         let place = Place(token.0);
-        let Open { line, question, .. } = self.all.get_mut(place.0)?.as_mut()?;
-        let mut progress = line.advance(question, &mut self.room);
+        let Open { line, asking } = self.all.get_mut(place.0)?.as_mut()?;
+        let Some(Asking { question, before, .. }) = asking else {
+            // Its peer has closed it, or says something unasked: none may follow on it.
+            line.take_if(|line| !line.is_quiet());
+            return None;
+        };
+        let mut progress = line.as_mut()?.advance(question, before.as_deref(), &mut self.room);
         if let Progress::Stale = progress {
             progress = self.renew(place)?;
         }
-        match progress {
+        let came = match progress {
             // A new connection is never stale.
-            Progress::Waits | Progress::Stale => None,
+            Progress::Waits | Progress::Stale => return None,
             Progress::More => {
                 self.more.push(place);
-                None
+                return None;
             }
-            Progress::Ended(outcome) => {
-                let Open { line, ticket, .. } = self.take(place)?;
-                Some(Over { ticket, outcome, line: line.keeps().then_some(line) })
-            }
+            Progress::Ended(outcome, raw) => Came::This(outcome, raw),
+            Progress::Same => Came::Same,
+        };
+        let (ticket, kept) = self.end(place)?;
+        Some(Over { ticket, came, kept })
+    }
+
+    /// A probe has ended; its connection stays where another one may follow.
+    fn end(&mut self, place: Place) -> Option<(Ticket, Option<Place>)> {
+        let open = self.all.get_mut(place.0)?.as_mut()?;
+        let asking = open.asking.take()?;
+        let keeps = open.line.as_ref().is_some_and(|line| line.keeps());
+        self.deadlines.remove(&(asking.deadline, place));
+        if !keeps {
+            self.close(place);
         }
+        Some((asking.ticket, keeps.then_some(place)))
     }
 
     /// A connection that was kept was closed meanwhile: once more on a new one, in what is left of the time.
     fn renew(&mut self, place: Place) -> Option<Progress> {
-        let Open { question, to, .. } = self.all.get(place.0)?.as_ref()?;
-        let (question, to) = (Arc::clone(question), *to);
-        let (mut line, progress) = match self.begin(&question, to, None) {
-            Ok(begun) => begun,
-            Err(error) => return Some(Progress::Ended(Err(error))),
+        let open = self.all.get_mut(place.0)?.as_mut()?;
+        let Asking { question, to, .. } = open.asking.as_ref()?;
+        let mut line = match Line::open(question, *to) {
+            Ok(line) => Box::new(line),
+            Err(error) => return Some(Progress::Ended(Err(error), None)),
         };
+        let progress = line.start(question);
         if let Err(error) = register(&self.registry, &mut line, place) {
-            return Some(Progress::Ended(Err(unreachable(&question.endpoint, &error))));
+            return Some(Progress::Ended(Err(unreachable(&question.endpoint, &error)), None));
         }
-        self.all.get_mut(place.0)?.as_mut()?.line = line;
+        open.line = Some(line);
         Some(progress)
     }
 
@@ -173,8 +240,9 @@ impl Lines {
         if now < deadline {
             return None;
         }
-        let Open { ticket, .. } = self.take(place)?;
-        Some(Over { ticket, outcome: Err(ProbeFailure::Timeout.into()), line: None })
+        let ticket = self.all.get(place.0)?.as_ref()?.asking.as_ref()?.ticket;
+        self.close(place);
+        Some(Over { ticket, came: Came::This(Err(ProbeFailure::Timeout.into()), None), kept: None })
     }
 
     /// When that is.
@@ -182,28 +250,21 @@ impl Lines {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
-    /// Ends a probe, whatever would have come of it.
-    pub(super) fn abandon(&mut self, place: Place) {
-        self.take(place);
-    }
-
-    fn take(&mut self, place: Place) -> Option<Open> {
-        let open = self.all.get_mut(place.0)?.take()?;
-        self.deadlines.remove(&(open.deadline, place));
+    /// Ends a probe, whatever would have come of it, or a connection that was kept.
+    pub(super) fn close(&mut self, place: Place) {
+        let Some(open) = self.all.get_mut(place.0).and_then(Option::take) else { return };
+        if let Some(asking) = open.asking {
+            self.deadlines.remove(&(asking.deadline, place));
+        }
         self.more.retain(|more| *more != place);
         self.free.push(place.0);
         // The socket leaves what waits for it when it is closed.
-        Some(open)
     }
 }
 
-/// Waits for a socket from now on. One that was kept is known already, under another place.
+/// Waits for a socket from now on.
 fn register(registry: &Registry, line: &mut Line, place: Place) -> io::Result<()> {
-    let both = Interest::READABLE | Interest::WRITABLE;
-    if line.is_kept() && registry.reregister(line.stream(), Token(place.0), both).is_ok() {
-        return Ok(());
-    }
-    registry.register(line.stream(), Token(place.0), both)
+    registry.register(line.stream(), Token(place.0), Interest::READABLE | Interest::WRITABLE)
 }
 
 /// What can be waited for, and a registry of it for the sockets.

@@ -365,3 +365,90 @@ async fn a_kept_connection_serves_one_life_and_is_made_anew_when_it_was_closed()
     assert!(connections.load(Ordering::SeqCst) >= 4);
     bench.prober.stop().await;
 }
+
+/// A server of kept connections; `say` gives the answer to the request of this number.
+async fn talkative_server(say: impl Fn(usize) -> Vec<u8> + Clone + Send + Sync + 'static) -> Address {
+    let count = Arc::new(AtomicUsize::new(0));
+    serve(move |mut stream| {
+        let (count, say) = (Arc::clone(&count), say.clone());
+        async move {
+            while !crate::probe::testing::read_request(&mut stream).await.is_empty() {
+                let answer = say(count.fetch_add(1, Ordering::SeqCst));
+                if stream.write_all(&answer).await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
+    .await
+}
+
+fn kept_every(interval: Duration) -> HealthSettings {
+    HealthSettings { connection: ProbeConnection::Keep, ..every(interval) }
+}
+
+#[tokio::test]
+async fn what_is_said_again_is_the_same_value_whatever_the_date() {
+    let say = |number: usize| {
+        let body = if number < 5 { "one" } else { "two" };
+        let date = format!("Date: Mon, 30 Nov 2026 12:32:{:02} GMT", number % 60);
+        format!("HTTP/1.1 200 OK\r\n{date}\r\nContent-Length: 3\r\n\r\n{body}").into_bytes()
+    };
+    let address = talkative_server(say).await;
+    for settings in [kept_every(ms(10)), every(ms(10))] {
+        let mut bench = on_sockets();
+        let asked = target("a", address.clone(), settings);
+        bench.prober.set(asked.clone());
+        let mut rounds = vec![bench.next().await];
+        while rounds.len() < 10 {
+            rounds.push(bench.next().await);
+        }
+        let body = |round: &Round| round.observation.answers[0].outcome.clone().unwrap().body;
+        for pair in rounds.windows(2) {
+            let is_shared = Arc::ptr_eq(&pair[0].observation, &pair[1].observation);
+            assert_eq!(is_shared, body(&pair[0]) == body(&pair[1]));
+            assert!(pair[1].started_at >= pair[0].finished_at, "each has its own times");
+        }
+        // What is said of the instance is part of what was seen.
+        let version = Some(phasegate_core::domain::Version::parse("v2").unwrap());
+        let facts = Arc::new(phasegate_core::domain::InstanceFacts { version, ..(*asked.facts).clone() });
+        bench.prober.set(Target { facts: Arc::clone(&facts), ..asked });
+        let round = loop {
+            let round = bench.next().await;
+            if Arc::ptr_eq(&round.observation.instance, &facts) {
+                break round;
+            }
+        };
+        assert_eq!(body(&round), body(rounds.last().unwrap()));
+        bench.prober.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_asked_for_on_a_kept_connection_is_no_answer() {
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    const LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    // After each answer the connection lies idle for a while, and then the server gives up on it in so many words.
+    let address = serve(|mut stream| async move {
+        while !crate::probe::testing::read_request(&mut stream).await.is_empty() {
+            if stream.write_all(OK).await.is_err() {
+                return;
+            }
+            sleep(ms(8)).await;
+            if stream.write_all(LATE).await.is_err() {
+                return;
+            }
+        }
+    })
+    .await;
+    // With the first one it comes long before the next probe, with the second one at about the same time.
+    for interval in [ms(40), ms(8)] {
+        let mut bench = on_sockets();
+        bench.prober.set(target("a", address.clone(), kept_every(interval)));
+        for _ in 0..25 {
+            let round = bench.next().await;
+            assert_eq!(round.observation.answers[0].outcome.as_ref().map(|it| it.status), Ok(200));
+        }
+        bench.prober.stop().await;
+    }
+}

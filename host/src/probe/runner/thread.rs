@@ -12,10 +12,10 @@ use mio::{Events, Poll};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::Name;
-use super::flight::{Ask, By, Flights, Limits, ended, send_out};
+use super::flight::{Ask, By, Flights, Landed, Limits, ended, send_out};
 use super::inbox::{BELL, Inbox, Message, Messages, inbox};
-use super::lines::{Began, Lines, Over, registry};
+use super::lines::{Began, Call, Came, Lines, Looked, Over, Place, registry};
+use super::targets::{Common, Known, Targets};
 use crate::clock::Clock;
 use crate::net::dial::literal;
 use crate::net::names;
@@ -23,8 +23,9 @@ use crate::probe::ask::Asked;
 use crate::probe::failure::{ProbeError, unreachable};
 use crate::probe::http;
 use crate::probe::lateness::{Keeping, Lateness};
-use crate::probe::line::{Line, Question};
-use crate::probe::schedule::{Group, Lane, Schedule, Slot, Start, Ticket, first_due};
+use crate::probe::line::Question;
+use crate::probe::raw::Raw;
+use crate::probe::schedule::{Group, Lane, Schedule, Start, Ticket, first_due};
 use crate::probe::{Ended, RoundSink, Target};
 use phasegate_core::domain::{ProbeFailure, ProbeProtocol, ScaleSetName};
 
@@ -36,6 +37,9 @@ const SLOW_AFTER: Duration = Duration::from_millis(500);
 
 /// Rounds that follow each other sooner are handed on together: each hand-over wakes the one who judges.
 const HAND_OVER_EVERY: Duration = Duration::from_millis(4);
+
+/// The same where nobody has said anything new and nobody waits for an answer.
+const QUIET_HAND_OVER_EVERY: Duration = Duration::from_millis(25);
 
 /// Most rounds that wait for it.
 const HAND_OVER_MAX: usize = 256;
@@ -53,11 +57,23 @@ pub(super) enum Plain {
     ByTasks,
 }
 
-/// One target.
-struct Known {
-    target: Arc<Target>,
-    /// None when a task has to ask.
-    question: Option<Arc<Question>>,
+/// Whether somebody hears sooner of what is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hurry {
+    /// All of it is what was said before, in the rhythm.
+    None,
+    /// Something of it is new, or was asked for.
+    Some,
+}
+
+impl Hurry {
+    /// From one hand-over to the next.
+    fn every(self) -> Duration {
+        match self {
+            Self::None => QUIET_HAND_OVER_EVERY,
+            Self::Some => HAND_OVER_EVERY,
+        }
+    }
 }
 
 /// What the thread holds.
@@ -74,18 +90,19 @@ pub(super) struct Reactor {
     messages: Messages,
     /// The schedule's times count from here.
     zero: Instant,
-    slots: BTreeMap<Name, Slot>,
-    targets: BTreeMap<Slot, Known>,
-    slots_used: u64,
+    targets: Targets,
     groups: BTreeMap<ScaleSetName, Group>,
     schedule: Schedule,
     flights: Flights,
     lines: Lines,
-    /// Connections for the next probe, with the life that they are of.
-    kept: BTreeMap<Slot, (u64, Box<Line>)>,
+    common: BTreeMap<Group, Common>,
+    /// Connections that are kept.
+    kept: usize,
     kept_max: usize,
     /// Rounds that are over and not handed on.
     rounds: Vec<Ended>,
+    /// How soon the first of them is to be handed on.
+    hurry: Hurry,
     handed_on: Instant,
 }
 
@@ -112,16 +129,16 @@ impl Reactor {
             inbox: inbox.clone(),
             messages,
             zero: Instant::now(),
-            slots: BTreeMap::new(),
-            targets: BTreeMap::new(),
-            slots_used: 0,
+            targets: Targets::default(),
             groups: BTreeMap::new(),
             schedule: Schedule::default(),
             flights: Flights::new(limits),
             lines,
-            kept: BTreeMap::new(),
+            common: BTreeMap::new(),
+            kept: 0,
             kept_max: limits.kept_max,
             rounds: Vec::new(),
+            hurry: Hurry::None,
             handed_on: Instant::now(),
         };
         Ok((reactor, inbox))
@@ -155,6 +172,8 @@ impl Reactor {
                     return;
                 }
             }
+            let looked = if events.iter().count() < EVENTS_MAX { Looked::AtAll } else { Looked::AtSome };
+            self.lines.looked(looked);
             for event in &events {
                 if event.token() != BELL
                     && let Some(over) = self.lines.advance(event.token())
@@ -173,11 +192,11 @@ impl Reactor {
     /// Hands on what is over: at once after a quiet time, and else together with what comes soon.
     fn hand_on(&mut self) {
         let now = Instant::now();
-        let is_soon = now.saturating_duration_since(self.handed_on) < HAND_OVER_EVERY;
+        let is_soon = now.saturating_duration_since(self.handed_on) < self.hurry.every();
         if self.rounds.is_empty() || (is_soon && self.rounds.len() < HAND_OVER_MAX) {
             return;
         }
-        self.handed_on = now;
+        (self.handed_on, self.hurry) = (now, Hurry::None);
         for round in self.rounds.drain(..) {
             (self.sink)(round);
         }
@@ -194,7 +213,7 @@ impl Reactor {
         }
         let now = Instant::now();
         let due = self.schedule.next_due(&self.flights).map(|due| self.zero + due);
-        let hand_on = (!self.rounds.is_empty()).then(|| self.handed_on + HAND_OVER_EVERY);
+        let hand_on = (!self.rounds.is_empty()).then(|| self.handed_on + self.hurry.every());
         let next = [due, self.lines.next_deadline(), hand_on].into_iter().flatten().min();
         next.map_or(WAIT_MAX, |next| next.saturating_duration_since(now)).min(WAIT_MAX)
     }
@@ -204,7 +223,7 @@ impl Reactor {
         while let Some(start) = self.schedule.take_due(now, &self.flights) {
             let late = now.saturating_sub(start.due);
             self.lateness.record(late);
-            if let Some(Known { target, .. }) = self.targets.get(&start.slot) {
+            if let Some(Known { target, .. }) = self.targets.get(start.slot) {
                 let interval = target.settings.interval;
                 self.keeping.started(late, interval, self.zero + now);
                 let skipped = late.as_nanos() / interval.as_nanos().max(1);
@@ -216,27 +235,31 @@ impl Reactor {
     }
 
     fn launch(&mut self, start: Start) {
-        let Some(Known { target, question }) = self.targets.get(&start.slot) else { return };
-        let (target, question) = (Arc::clone(target), question.clone());
+        let Some(known) = self.targets.get_mut(start.slot) else { return };
+        let target = Arc::clone(&known.target);
         let started_at = self.clock.now();
         let ticket = start.ticket;
-        let by = match question.map(|question| (address(&question), question)) {
-            Some((Some(to), question)) => {
-                let kept = self.kept.remove(&start.slot).filter(|(epoch, _)| *epoch == target.epoch);
-                let kept = kept.map(|(_, line)| line);
+        let asked = known.question.as_ref().and_then(|question| Some((question, address(question)?)));
+        let by = match asked {
+            Some((question, to)) => {
+                let kept = known.kept.take();
+                self.kept -= usize::from(kept.is_some());
                 let began = match to {
-                    Ok(to) => self.lines.open(ticket, &question, (to, kept), Instant::now()),
-                    Err(error) => Began::Over(Err(unreachable(&question.endpoint, &error)), None),
+                    Ok(to) => {
+                        let call = Call { question, before: known.raw.as_ref(), to, kept };
+                        self.lines.open(ticket, &call, Instant::now())
+                    }
+                    Err(error) => Began::Over(Err(unreachable(&question.endpoint, &error))),
                 };
                 match began {
                     Began::At(place) => By::Line(place),
-                    Began::Over(outcome, line) => {
+                    Began::Over(outcome) => {
                         self.flights.add(start, target, started_at, By::Nobody);
-                        return self.land(Over { ticket, outcome, line });
+                        return self.land(Over { ticket, came: Came::This(outcome, None), kept: None });
                     }
                 }
             }
-            Some((None, _)) | None => {
+            None => {
                 let asking = (self.ask)(Arc::clone(&target));
                 By::Task(send_out(&self.runtime, &self.inbox, ticket, asking))
             }
@@ -244,40 +267,106 @@ impl Reactor {
         self.flights.add(start, target, started_at, by);
     }
 
+    /// A probe of this thread has ended.
     fn land(&mut self, over: Over) {
-        self.over(over.ticket, Some(Asked::alone(over.outcome)), over.line);
+        let Over { ticket, came, kept } = over;
+        let Some(landed) = self.flights.land(ticket) else { return self.close(kept) };
+        match came {
+            Came::This(outcome, raw) => {
+                self.keep(&landed, kept);
+                let raw = raw.map(|raw| self.common.entry(landed.group).or_default().raw(raw));
+                self.over(&landed, ticket, Some((Asked::alone(outcome), raw)));
+            }
+            Came::Same => {
+                self.keep(&landed, kept);
+                self.said_again(&landed, ticket);
+            }
+        }
     }
 
-    fn over(&mut self, ticket: Ticket, asked: Option<Asked>, line: Option<Box<Line>>) {
-        let Some(landed) = self.flights.land(ticket) else { return };
+    /// Keeps a connection for the next probe of the same life.
+    fn keep(&mut self, landed: &Landed, kept: Option<Place>) {
+        let known = self.targets.get_mut(landed.slot).filter(|known| landed.is_of(known));
+        match (known, kept) {
+            (Some(known), Some(place)) if self.kept < self.kept_max && known.kept.is_none() => {
+                known.kept = Some(place);
+                self.kept += 1;
+            }
+            (_, kept) => self.close(kept),
+        }
+    }
+
+    fn close(&mut self, kept: Option<Place>) {
+        if let Some(place) = kept {
+            self.lines.close(place);
+        }
+    }
+
+    /// A target has said what it said before.
+    fn said_again(&mut self, landed: &Landed, ticket: Ticket) {
+        let known = self.targets.get(landed.slot).filter(|known| landed.is_of(known));
+        let Some(said) = known.and_then(|known| known.said.clone()) else {
+            // It is asked in another way by now.
+            self.finished(landed, ticket, Lane::Prompt);
+            return self.ask_again(landed);
+        };
         let finished_at = self.clock.now();
         let took = finished_at.since(landed.started_at);
-        let has_hung = asked
-            .as_ref()
-            .is_some_and(|asked| matches!(asked.outcome, Err(ProbeError::Instance(ProbeFailure::Timeout))));
-        let lane = if has_hung || took > SLOW_AFTER { Lane::Slow } else { Lane::Prompt };
+        self.finished(landed, ticket, if took > SLOW_AFTER { Lane::Slow } else { Lane::Prompt });
+        self.lateness.ended(took, None);
+        let began = landed.started_at;
+        let known = self.targets.get_mut(landed.slot);
+        if known.and_then(|known| known.waited_since.take_if(|since| *since <= began)).is_some() {
+            self.hurry = Hurry::Some;
+        }
+        self.rounds.push(Ended::Round(landed.round(said, finished_at)));
+    }
+
+    /// Nothing came of a probe; where its life goes on, the next one does not wait.
+    fn ask_again(&mut self, landed: &Landed) {
+        let goes_on = |known: &Known| known.target.epoch == landed.target.epoch;
+        if self.targets.get(landed.slot).is_some_and(goes_on) {
+            self.schedule.hasten(landed.slot, self.now());
+        }
+    }
+
+    fn finished(&mut self, landed: &Landed, ticket: Ticket, lane: Lane) {
         let now = self.now();
         if let Some(group) = self.schedule.finish(landed.slot, ticket, now, lane) {
             self.count(group);
         }
-        if let Some(line) = line
-            && self.kept.len() < self.kept_max
-        {
-            self.kept.insert(landed.slot, (landed.target.epoch, line));
+    }
+
+    /// A probe is over; nothing came of it where the one who made it broke down.
+    fn over(&mut self, landed: &Landed, ticket: Ticket, asked: Option<(Asked, Option<Arc<Raw>>)>) {
+        let finished_at = self.clock.now();
+        let took = finished_at.since(landed.started_at);
+        let failure = asked.as_ref().and_then(|(asked, _)| asked.outcome.as_ref().err());
+        let has_hung = matches!(failure, Some(ProbeError::Instance(ProbeFailure::Timeout)));
+        let lane = if has_hung || took > SLOW_AFTER { Lane::Slow } else { Lane::Prompt };
+        self.finished(landed, ticket, lane);
+        let Some((asked, raw)) = asked else { return };
+        self.lateness.ended(took, asked.outcome.as_ref().err());
+        let mut known = self.targets.get_mut(landed.slot).filter(|known| landed.is_of(known));
+        let before = known.as_ref().and_then(|known| known.said.as_ref());
+        let common = self.common.entry(landed.group).or_default();
+        let ended = ended(landed, asked, (before, common), finished_at);
+        if let Some(known) = &mut known {
+            known.raw = raw;
+            if let Ended::Round(round) = &ended {
+                known.said = Some(Arc::clone(&round.observation));
+            }
         }
-        if let Some(asked) = asked {
-            self.lateness.ended(took, &asked.outcome);
-            self.rounds.push(ended(&landed, asked, finished_at));
-        }
+        self.hurry = Hurry::Some;
+        self.rounds.push(ended);
     }
 
     fn obey(&mut self, message: Message) {
         match message {
             Message::Set(target) => self.set(target),
             Message::Remove(name) => {
-                if let Some(slot) = self.slots.remove(&name) {
-                    self.targets.remove(&slot);
-                    self.kept.remove(&slot);
+                if let Some((slot, known)) = self.targets.remove(&name) {
+                    self.forget_kept(known.kept);
                     self.schedule.remove(slot);
                     let left = self.flights.abandon(slot);
                     self.give_up(left);
@@ -286,43 +375,53 @@ impl Reactor {
                 }
             }
             Message::Ask(name, after) => {
-                if let Some(slot) = self.slots.get(&name) {
+                if let Some(slot) = self.targets.slot(&name) {
                     let latest = self.now().saturating_add(after);
-                    self.schedule.hasten(*slot, latest);
+                    self.schedule.hasten(slot, latest);
+                    if let Some(known) = self.targets.get_mut(slot) {
+                        known.waited_since = Some(self.clock.now());
+                    }
                 }
             }
-            Message::Over(ticket, outcome) => self.over(ticket, outcome, None),
+            Message::Over(ticket, asked) => {
+                if let Some(landed) = self.flights.land(ticket) {
+                    self.over(&landed, ticket, asked.map(|asked| (asked, None)));
+                }
+            }
             Message::Stop => {}
         }
     }
 
-    fn set(&mut self, target: Target) {
+    fn set(&mut self, mut target: Target) {
+        let group = self.group(&target.facts.scale_set);
+        target.settings = self.common.entry(group).or_default().settings(target.settings);
         let now = self.now();
         let interval = target.settings.interval;
         let name = (target.facts.scale_set.clone(), target.facts.id.clone());
         let epoch = target.epoch;
         let question = self.question(&target);
-        let known = Known { target: Arc::new(target), question };
-        if let Some(slot) = self.slots.get(&name).copied() {
-            let old = self.targets.insert(slot, known);
+        let known = Known::new(target, question);
+        if let Some(slot) = self.targets.slot(&name) {
             // It may be elsewhere now, or be asked in another way.
-            self.kept.remove(&slot);
+            let old = self.targets.put(slot, known);
+            self.forget_kept(old.as_ref().and_then(|old| old.kept));
             self.schedule.set_interval(slot, interval, now);
             if old.is_some_and(|old| epoch > old.target.epoch) {
                 self.schedule.renew(slot, now);
-                let group = self.group(&name.0);
                 self.count(group);
             }
             return;
         }
         let due = first_due(&name.0, &name.1, interval, now);
-        self.slots_used += 1;
-        let slot = Slot(self.slots_used);
-        let group = self.group(&name.0);
-        self.slots.insert(name, slot);
-        self.targets.insert(slot, known);
+        let slot = self.targets.add(name, known);
         self.schedule.insert((slot, group), interval, due);
         self.count(group);
+    }
+
+    /// A connection that was kept is of no use any more.
+    fn forget_kept(&mut self, kept: Option<Place>) {
+        self.kept -= usize::from(kept.is_some());
+        self.close(kept);
     }
 
     /// The number of a scale set; there are few of them, and each keeps its own.
@@ -354,7 +453,10 @@ impl Reactor {
             | ProbeProtocol::Grpc
             | ProbeProtocol::Grpcs => return None,
         };
-        Some(Arc::new(Question { endpoint, request, settings }))
+        // What an interface is called may change.
+        let has_zone = endpoint.host.contains('%');
+        let at = if has_zone { None } else { literal(&endpoint).and_then(Result::ok) };
+        Some(Arc::new(Question { endpoint, at, request, settings }))
     }
 
     fn abandon_all(&mut self) {
@@ -365,7 +467,7 @@ impl Reactor {
     fn give_up(&mut self, left: Vec<By>) {
         for by in left {
             match by {
-                By::Line(place) => self.lines.abandon(place),
+                By::Line(place) => self.lines.close(place),
                 By::Task(task) => task.abort(),
                 By::Nobody => {}
             }
@@ -375,6 +477,9 @@ impl Reactor {
 
 /// Where to connect, as far as that is known now; several addresses are a task's affair, which tries them in turn.
 fn address(question: &Question) -> Option<io::Result<SocketAddr>> {
+    if let Some(at) = question.at {
+        return Some(Ok(at));
+    }
     let endpoint = &question.endpoint;
     literal(endpoint).or_else(|| match *names::at_hand(&endpoint.host)? {
         [ip] => Some(Ok(SocketAddr::new(ip, endpoint.port))),

@@ -73,7 +73,7 @@ fn observations(count: usize) -> Vec<Observation> {
             desired_version: None,
             labels: std::collections::BTreeMap::new(),
         }),
-        answers: Vec::new(),
+        answers: [].into(),
         memory: None,
         attributes: Vec::new(),
     };

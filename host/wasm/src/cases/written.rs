@@ -160,7 +160,7 @@ mod tests {
                 desired_version: None,
                 labels: [("role".to_owned(), "leader".to_owned())].into(),
             }),
-            answers: vec![Answer { source: "health".to_owned(), outcome }],
+            answers: [Answer { source: "health".to_owned(), outcome }].into(),
             memory: Some(vec![0, 255]),
             attributes: vec![("probe-protocol".to_owned(), "http".to_owned())],
         }

@@ -157,7 +157,7 @@ fn answers<'a>(batch: &'a [domain::Observation], headers: &'a [Pair<'a>]) -> Vec
             Err(failure) => Err(probe_failure(failure)),
         },
     };
-    batch.iter().flat_map(|seen| &seen.answers).map(answer).collect()
+    batch.iter().flat_map(|seen| seen.answers.iter()).map(answer).collect()
 }
 
 fn probe_failure(failure: &domain::ProbeFailure) -> wit::ProbeFailure<'_> {

@@ -150,7 +150,7 @@ pub(crate) fn seed(digest: Digest, settings: &str, batch: &[Observation]) -> [u8
     for Observation { instance, answers, memory, attributes } in batch {
         // Debug forms are complete, and only compared with themselves.
         part(format!("{instance:?} {memory:?} {attributes:?}").as_bytes());
-        for answer in answers {
+        for answer in answers.iter() {
             part(answer.source.as_bytes());
             match &answer.outcome {
                 Ok(response) => {

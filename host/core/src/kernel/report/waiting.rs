@@ -475,7 +475,7 @@ fn silent(set: &SetState) -> Few<'_> {
 
 /// Instances that have not been asked since the batch before ended, or of the next batch those that are silent.
 fn unanswered<'a>(upgrade: &'a Upgrade, set: &'a SetState) -> Few<'a> {
-    let missing = Few::of(set.evidence().missing(upgrade.evidence_from));
+    let missing = Few::of(set.unasked_since(upgrade.evidence_from));
     if missing.count > 0 {
         return missing;
     }

@@ -131,16 +131,29 @@ impl Word {
         self.rounds
     }
 
-    /// Start of the latest round that settled what is known.
-    #[must_use]
-    pub fn settled_at(&self) -> Timestamp {
+    /// Start of the latest round that settled what is known and was taken in whole; another one may have said the same
+    /// again since, see [`super::SetState::settled_at`].
+    pub(in crate::kernel) fn settled_at(&self) -> Timestamp {
         self.settled_at
     }
 
-    /// Whether its application has answered a probe that began at this time or later, and said nothing less since.
-    #[must_use]
-    pub fn has_answered(&self, since: Timestamp) -> bool {
-        self.settled_at >= since && self.settled.is_some_and(|settled| settled.is_answer)
+    /// Whether its application has said something in that round.
+    pub(super) fn is_answer(&self) -> bool {
+        self.settled.is_some_and(|settled| settled.is_answer)
+    }
+
+    /// Whether a round would move nothing in here but times.
+    pub(super) fn would_repeat(&self, heard: Heard, claim: Claim, has_word: bool) -> bool {
+        let same = Settled { claim, is_answer: has_word };
+        let is_settled = self.missed.is_empty() && self.silent_since.is_none() && self.has_spoken;
+        heard == Heard::Answer && is_settled && self.settled == Some(same)
+    }
+
+    /// So many rounds that did were taken in, the latest of which began then.
+    pub(super) fn repeated(&mut self, rounds: u32, began_at: Timestamp) {
+        self.rounds = self.rounds.saturating_add(rounds);
+        self.settled_at = self.settled_at.max(began_at);
+        self.counted(began_at);
     }
 
     /// Whether it has not answered the latest probe.
@@ -185,14 +198,13 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Whether every member has been asked in a round that began at this time or later.
-    #[must_use]
-    pub fn is_complete(&self, since: Timestamp) -> bool {
+    /// Whether every member has been asked in a round that began at this time or later and was taken in whole.
+    pub(super) fn is_complete(&self, since: Timestamp) -> bool {
         self.settled.get_min().is_none_or(|(at, _)| *at >= since)
     }
 
     /// Those that have not; costs no more than those.
-    pub fn missing(&self, since: Timestamp) -> impl Iterator<Item = &InstanceId> {
+    pub(super) fn missing(&self, since: Timestamp) -> impl Iterator<Item = &InstanceId> {
         self.settled.iter().take_while(move |(at, _)| *at < since).map(|(_, id)| id)
     }
 
@@ -249,7 +261,7 @@ mod tests {
         word.hear(answer(10, Claim::Healthy));
         word.hear(answer(20, Claim::Unknown));
         assert_eq!(word.settled_at(), Timestamp(20));
-        assert!(word.is_worse() && !word.has_answered(Timestamp(0)));
+        assert!(word.is_worse() && !word.is_answer());
     }
 
     #[test]
@@ -260,10 +272,10 @@ mod tests {
             word.hear(silence(at));
             assert_eq!(word.settled_at(), Timestamp(settled), "after {at}");
         }
-        assert!(word.is_worse() && !word.has_answered(Timestamp(0)));
+        assert!(word.is_worse() && !word.is_answer());
         assert_eq!(word.silent_since(), Some(Timestamp(20)));
         word.hear(answer(60, Claim::Healthy));
-        assert!(word.has_answered(Timestamp(60)) && !word.has_answered(Timestamp(61)) && !word.is_worse());
+        assert_eq!((word.settled_at(), word.is_answer(), word.is_worse()), (Timestamp(60), true, false));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::deferring::Deferring;
 use super::evidence::{Heeded, Told, Word};
+use super::seen::Seat;
 use crate::domain::{
     Claim, Component, Decided, Decision, DriverPace, ExtensionName, Health, Instance, InstanceId, Located,
     Looks, Membership, OnFailure, OperationId, Outcome, Provision, Runs, ScaleSet, Shortage, Timestamp,
@@ -89,6 +90,29 @@ pub struct Said {
     pub at: Timestamp,
 }
 
+/// When a driver was last heard of each component. A fleet has many that have an application and nothing else.
+#[derive(Debug, Clone, Default)]
+pub(in crate::kernel) struct Looked {
+    application: Option<Timestamp>,
+    extensions: BTreeMap<ExtensionName, Timestamp>,
+}
+
+impl Looked {
+    pub(in crate::kernel) fn get(&self, component: &Component) -> Option<Timestamp> {
+        match component {
+            Component::Application => self.application,
+            Component::Extension(name) => self.extensions.get(name).copied(),
+        }
+    }
+
+    pub(in crate::kernel) fn insert(&mut self, component: Component, at: Timestamp) {
+        match component {
+            Component::Application => self.application = Some(at),
+            Component::Extension(name) => drop(self.extensions.insert(name, at)),
+        }
+    }
+}
+
 /// One instance.
 #[derive(Debug, Clone)]
 pub struct InstanceState {
@@ -105,7 +129,7 @@ pub struct InstanceState {
     /// Looks that are awaited; see [`crate::kernel::sight`].
     pub(in crate::kernel) looking: Looks,
     /// When a driver was last heard of what it has, in this life of the host.
-    pub(in crate::kernel) looked_at: BTreeMap<Component, Timestamp>,
+    pub(in crate::kernel) looked_at: Looked,
     /// When it is to be looked at again.
     pub(in crate::kernel) look_at: Option<Timestamp>,
     /// Rises with each effect; answers of an earlier life are dropped.
@@ -145,6 +169,8 @@ pub struct InstanceState {
     pub provision: Option<Arc<Provision>>,
     /// When it is to be started or deleted again, after a failure.
     pub retry_at: Option<Timestamp>,
+    /// Its place in the row of those that were heard again.
+    pub(super) seat: Seat,
 }
 
 impl InstanceState {
@@ -158,7 +184,7 @@ impl InstanceState {
             runs: Runs::UNKNOWN,
             extensions: BTreeMap::new(),
             looking: Looks::new(),
-            looked_at: BTreeMap::new(),
+            looked_at: Looked::default(),
             look_at: None,
             epoch: 0,
             fold: HealthFold::new(FoldSettings::from(&set.health), at),
@@ -178,6 +204,7 @@ impl InstanceState {
             starts_again: false,
             provision: None,
             retry_at: None,
+            seat: Seat::default(),
         }
     }
 

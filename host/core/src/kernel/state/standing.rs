@@ -57,12 +57,14 @@ impl SetState {
                     Ok(decision) => reason_line(decision),
                     Err(_) => self.stand_in(instance, at).map(|it| it.failure).unwrap_or_default(),
                 };
-                let (outcome, heard_at) = (&*answered.outcome, answered.at);
+                let heard_at = self.answered_at(instance).unwrap_or(answered.at);
+                let outcome = &*answered.outcome;
                 Some(Ground { outcome, heard_at, stands_in: Some(why) })
             }
             (Basis::Latest | Basis::Answered, _) => {
                 let answered = instance.answered.as_ref().filter(|answered| *answered.outcome == *latest);
-                let heard_at = answered.map_or(instance.word.settled_at(), |answered| answered.at);
+                let answered = answered.and_then(|_| self.answered_at(instance));
+                let heard_at = answered.unwrap_or_else(|| self.settled_at(instance));
                 Some(Ground { outcome: latest, heard_at, stands_in: None })
             }
         }
@@ -77,7 +79,7 @@ impl SetState {
         let prioritize_unhealthy = self.spec.policy.rolling.prioritize_unhealthy_instances;
         let (judged, basis) = judged(&StandingInput {
             latest: instance.latest.as_deref(),
-            answered: answered.and_then(|answered| Some((answered.decision()?, answered.at))),
+            answered: answered.and_then(|answered| Some((answered.decision()?, self.answered_at(instance)?))),
             answered_by: answered.map(|answered| answered.outcome.stamp.generation),
             in_force: self.in_force,
             on_failure: self.on_failure,
@@ -101,7 +103,7 @@ impl SetState {
         let Outcome { stamp, result, .. } = instance.latest.as_deref()?;
         let failure = result.as_ref().err()?;
         let answered = instance.answered.as_ref()?;
-        let fresh = at.since(answered.at) <= self.spec.health.freshness();
+        let fresh = at.since(self.answered_at(instance)?) <= self.spec.health.freshness();
         let used = self.on_failure == OnFailure::LastGood && fresh;
         let failure = format!("plugin `{}` ({}) {failure}", stamp.name, stamp.digest.short());
         used.then_some(StandIn { answered, failure })

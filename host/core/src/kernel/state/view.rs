@@ -126,14 +126,14 @@ impl FleetView for SetView<'_> {
     }
 
     fn evidence(&self, from: Timestamp) -> Evidence {
-        if self.set.evidence.is_complete(from) {
+        if self.set.is_evidence_complete(from) {
             return Evidence::Complete;
         }
         let health = &self.set.spec.health;
         let limits = health.timeout.saturating_mul(u32::try_from(ASKED).unwrap_or(u32::MAX));
         let until = from + health.interval.saturating_add(limits).saturating_add(EVIDENCE_LATE);
         // Whom the host cannot ask it does not count as silent.
-        let unasked = |one: &InstanceState| one.is_member() && one.word.settled_at() < from;
+        let unasked = |one: &InstanceState| one.is_member() && self.set.settled_at(one) < from;
         if self.set.unasked().any(unasked) {
             return Evidence::Awaited { until: until.max(self.now.at + EVIDENCE_LATE) };
         }
@@ -146,13 +146,13 @@ impl FleetView for SetView<'_> {
         if self.evidence(from) == Evidence::Overdue {
             let counts =
                 |id: &&InstanceId| self.health(id) == Health::Healthy && !evidence.doubted().contains(*id);
-            doubted.extend(evidence.missing(from).filter(counts).cloned());
+            doubted.extend(self.set.unasked_since(from).filter(counts).cloned());
         }
         doubted
     }
 
     fn has_answered(&self, instance: &InstanceId, from: Timestamp) -> bool {
-        self.set.instance(instance).is_some_and(|instance| instance.word.has_answered(from))
+        self.set.instance(instance).is_some_and(|instance| self.set.has_answered(instance, from))
     }
 
     fn is_silent(&self, instance: &InstanceId) -> bool {

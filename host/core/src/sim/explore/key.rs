@@ -61,7 +61,7 @@ pub(super) fn of(state: &State) -> Vec<i64> {
             i64::from(open.contains_key(&index)),
             i64::from(instance.busy.is_empty()),
             i64::from(instance.latest.is_some()),
-            i64::from(instance.word.settled_at() >= upgrade.evidence_from),
+            i64::from(set.settled_at(instance) >= upgrade.evidence_from),
             i64::from(instance.is_doubted()),
         ]);
     }

@@ -160,7 +160,7 @@ fn plain() -> anyhow::Result<Observation> {
             desired_version: None,
             labels: std::collections::BTreeMap::new(),
         }),
-        answers: vec![Answer { source: "health".to_owned(), outcome: Ok(response) }],
+        answers: [Answer { source: "health".to_owned(), outcome: Ok(response) }].into(),
         memory: None,
         attributes: Vec::new(),
     })

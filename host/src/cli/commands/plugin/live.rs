@@ -202,7 +202,7 @@ fn outline(verdict: &Verdict) -> String {
 
 fn render(judged: &Judged) -> String {
     let mut text = String::new();
-    for Answer { source, outcome } in &judged.observation.answers {
+    for Answer { source, outcome } in judged.observation.answers.iter() {
         match outcome {
             Ok(response) => {
                 text.push_str(&format!("{source}: status {}\n", response.status));

@@ -177,7 +177,7 @@ impl Code {
                 desired_version: seen.crowd.versions.first().cloned(),
                 labels: BTreeMap::new(),
             }),
-            answers: vec![Answer { source: "health".to_owned(), outcome: answer }],
+            answers: [Answer { source: "health".to_owned(), outcome: answer }].into(),
             memory: None,
             attributes: vec![("probe-protocol".to_owned(), "http".to_owned())],
         }
