@@ -306,6 +306,7 @@ fn begin(
         excused: std::collections::BTreeMap::new(),
         log: imbl::Vector::new(),
         parts: imbl::OrdMap::new(),
+        looked: None,
     };
     out.writes.push(Write::Release(number, Some(Box::new(release.head()))));
     for set in fleet.sets.values() {
