@@ -25,6 +25,7 @@ mod support;
 mod author;
 mod bad_input;
 mod cases;
+mod catalogue;
 mod check;
 mod compile;
 mod control;
