@@ -62,6 +62,7 @@ mod outlive;
 mod pipeline;
 mod provision;
 mod pushed;
+mod release_killed;
 mod releases;
 mod reload;
 mod replay;
