@@ -65,7 +65,21 @@ fn large_estates_are_gone_through_in_half_a_minute() {
     let wanted =
         Invented { regions: 20, sets: 1_000, instances: 50, zones: 3, bake: Duration::from_secs(3600) };
     (setup.sets, setup.rules) = invented(&wanted, &orders().spec, &setup.subject).unwrap();
-    let course = run(&setup);
+    let cpu = || crate::sim::tests::cpu().unwrap_or_default();
+    let began = cpu();
+    let estate = settled(&setup);
+    let ready = cpu();
+    assert_eq!(estate.plan(), Some(1_000));
+    let planned = cpu();
+    let course = estate.run();
     assert_eq!((course.violations.len(), course.state), (0, Some("Completed")), "{course:#?}");
-    println!("{} turns, {} judged, {:?}", course.turns, course.judged, course.duration);
+    println!(
+        "CPU: {:?} until all are healthy, {:?} for a plan, {:?} for the release ({:.0} us a turn); {} turns, {} judged",
+        ready - began,
+        planned - ready,
+        cpu() - planned,
+        (cpu() - planned).as_secs_f64() * 1e6 / course.turns as f64,
+        course.turns,
+        course.judged
+    );
 }
