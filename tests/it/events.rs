@@ -11,13 +11,13 @@ use crate::http::request;
 use crate::support::{Site, fleet};
 
 /// One who follows.
-struct Follower {
+pub(crate) struct Follower {
     lines: BufReader<TcpStream>,
 }
 
 impl Follower {
     /// Begins, and reads up to the body.
-    fn new(port: u16, query: &str, headers: &str) -> Self {
+    pub(crate) fn new(port: u16, query: &str, headers: &str) -> Self {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         // Of the old version, so that the body comes without chunks.
@@ -38,12 +38,12 @@ impl Follower {
     }
 
     /// The next event of NDJSON.
-    fn event(&mut self) -> Option<Value> {
+    pub(crate) fn event(&mut self) -> Option<Value> {
         self.line().map(|line| serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")))
     }
 
     /// The next event of SSE, with its id.
-    fn sse(&mut self) -> (Option<u64>, Value) {
+    pub(crate) fn sse(&mut self) -> (Option<u64>, Value) {
         let mut id = None;
         loop {
             let line = self.line().unwrap();

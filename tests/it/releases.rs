@@ -243,6 +243,7 @@ fn a_wrong_strategy_is_refused_with_what_is_wrong() {
         ),
         ("version = \"1.0\"", "version = \"stable\"", "something else than a number"),
         ("name = \"canary-a\"", "name = \"canary-a\"\nafter = [\"nobody\"]", "there is no such set"),
+        ("name = \"canary-a\"", "name = \"canary-a\"\nafter = [\"westeurope-a\"]", "in a later region phase"),
     ] {
         site.write("phasegate.toml", toml(&answers).replacen(from, to, 1));
         let checked = site.run(&["check", "--offline"]);

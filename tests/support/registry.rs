@@ -257,7 +257,8 @@ fn reply(asked: &Asked, base: &str, state: &State) -> Reply {
             return Reply::Whole(401, challenge, Vec::new());
         }
     }
-    state.files.get(plain).cloned().unwrap_or(Reply::Whole(404, String::new(), Vec::new()))
+    let whole = state.files.get(path.as_str());
+    whole.or_else(|| state.files.get(plain)).cloned().unwrap_or(Reply::Whole(404, String::new(), Vec::new()))
 }
 
 /// What a registry makes of what is sent to it.

@@ -14,7 +14,7 @@ mod line;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use phasegate_core::domain::ScaleSetName;
+use phasegate_core::domain::{ScaleSetName, Timestamp};
 use phasegate_core::record::ReadTrail;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
@@ -48,6 +48,9 @@ pub struct Events {
     /// How each latest upgrade and each release stands, as it was told last.
     standing: Mutex<BTreeMap<Standing, Arc<Line>>>,
     places: Arc<Semaphore>,
+    clock: Clock,
+    /// When the first of those who follow now came, as a date.
+    joined_at: Mutex<Timestamp>,
     /// Wakes the digest when there is a follower again.
     joined: tokio::sync::Notify,
 }
@@ -63,6 +66,8 @@ impl Events {
             lines: Mutex::new(Some(lines.clone())),
             standing: Mutex::default(),
             places: Arc::new(Semaphore::new(FOLLOWERS_MAX)),
+            clock,
+            joined_at: Mutex::default(),
             joined: tokio::sync::Notify::new(),
         });
         tokio::spawn(digest::run(Arc::clone(&events), lines, clock));
@@ -87,9 +92,17 @@ impl Events {
 
     /// None when the loop has ended.
     fn lines(&self) -> Option<broadcast::Receiver<Arc<Line>>> {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.subscribe();
+        let all = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = all.as_ref()?.subscribe();
+        if all.as_ref()?.receiver_count() == 1 {
+            *self.joined_at.lock().unwrap_or_else(PoisonError::into_inner) = self.clock.date().date();
+        }
         self.joined.notify_one();
         Some(lines)
+    }
+
+    fn joined_at(&self) -> Timestamp {
+        *self.joined_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn end(&self) {

@@ -42,6 +42,8 @@ pub struct Wanted {
     pub upgrade: Option<String>,
     /// Of this instance.
     pub instance: Option<String>,
+    /// Of this kind.
+    pub kind: Option<&'static str>,
     /// Behind this line of the trail; none: from now on.
     pub since: Option<u64>,
 }
@@ -49,11 +51,13 @@ pub struct Wanted {
 impl Wanted {
     fn path(&self, since: Option<u64>) -> String {
         let since = since.map(|since| since.to_string());
+        let kind = self.kind.map(str::to_owned);
         let keys = [
             ("since", since.as_ref()),
             ("scaleSet", self.scale_set.as_ref()),
             ("upgrade", self.upgrade.as_ref()),
             ("instance", self.instance.as_ref()),
+            ("kind", kind.as_ref()),
         ];
         let pairs: Vec<String> =
             keys.iter().filter_map(|(key, value)| Some(format!("{key}={}", (*value)?))).collect();

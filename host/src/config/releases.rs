@@ -134,11 +134,32 @@ pub(super) fn check(rules: &ReleaseRules, sets: &[ScaleSet<DriverConfig>], given
             let message = format!("has `{name}` with after = [\"{unknown}\"], and there is no such set");
             given.conflict("scaleSets", message, "name sets of this file");
         }
+        if let Some(later) = before.iter().find(|other| comes_later(rules, sets, name, other)) {
+            let message = format!(
+                "has `{name}` with after = [\"{later}\"], which is in a later region phase: neither would ever begin"
+            );
+            given.conflict("scaleSets", message, "name sets of the same region phase or of an earlier one");
+        }
         if comes_after(name, name, &after, sets.len()) {
             let message = format!("has `{name}`, which comes after itself (after)");
             given.conflict("scaleSets", message, "leave one of the names in after out");
         }
     }
+}
+
+/// Whether a set is in a later region phase than another one.
+fn comes_later(
+    rules: &ReleaseRules,
+    sets: &[ScaleSet<DriverConfig>],
+    name: &ScaleSetName,
+    other: &ScaleSetName,
+) -> bool {
+    let phases = rules.strategy.phases(&sets.iter().map(|set| set.estate.location.clone()).collect());
+    let phase = |name: &ScaleSetName| {
+        let set = sets.iter().find(|set| set.name == *name)?;
+        phases.iter().position(|phase| phase.contains(&set.estate.location))
+    };
+    phase(name).zip(phase(other)).is_some_and(|(one, other)| other > one)
 }
 
 /// Whether a set comes, over so many steps at most, after another one.

@@ -106,12 +106,7 @@ impl Line {
     }
 
     /// Does what can be done without waiting. `room` is for what comes; `before` is the answer before.
-    pub(super) fn advance(
-        &mut self,
-        question: &Question,
-        before: Option<&Raw>,
-        room: &mut [u8],
-    ) -> Progress {
+    pub(super) fn advance(&mut self, question: &Question, before: Option<&Raw>, room: &mut [u8]) -> Progress {
         let Some(request) = &question.request else { return self.connect(question) };
         if let Some(progress) = self.send(question, request) {
             return progress;
@@ -215,12 +210,7 @@ impl Line {
     }
 
     /// Reads what is there; an answer when it is whole.
-    fn read(
-        &mut self,
-        question: &Question,
-        before: Option<&Raw>,
-        room: &mut [u8],
-    ) -> Result<Read, Stopped> {
+    fn read(&mut self, question: &Question, before: Option<&Raw>, room: &mut [u8]) -> Result<Read, Stopped> {
         let reading = http::reading(&question.settings);
         let mut taken = 0;
         loop {

@@ -44,9 +44,8 @@ fn date(bytes: &[u8]) -> Option<(usize, usize)> {
     const NAME: &[u8] = b"date:";
     let head = bytes.get(..memchr::memmem::find(bytes, b"\r\n\r\n")?)?;
     let starts = memchr::memmem::find_iter(head, b"\r\n").map(|at| at + 2);
-    let is_date = |at: &usize| {
-        head.get(*at..*at + NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME))
-    };
+    let is_date =
+        |at: &usize| head.get(*at..*at + NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME));
     let from = starts.into_iter().find(is_date)? + NAME.len();
     let length = memchr::memchr2(b'\r', b'\n', bytes.get(from..)?)?;
     let value = bytes.get(from..from + length)?;
@@ -57,7 +56,8 @@ fn date(bytes: &[u8]) -> Option<(usize, usize)> {
 mod tests {
     use super::*;
 
-    const ONE: &[u8] = b"HTTP/1.1 200 OK\r\nDate: Mon, 30 Nov 2026 12:32:38 GMT\r\nContent-Length: 2\r\n\r\nok";
+    const ONE: &[u8] =
+        b"HTTP/1.1 200 OK\r\nDate: Mon, 30 Nov 2026 12:32:38 GMT\r\nContent-Length: 2\r\n\r\nok";
 
     fn with(from: &str, to: &str) -> Vec<u8> {
         String::from_utf8(ONE.to_vec()).unwrap().replace(from, to).into_bytes()

@@ -102,7 +102,7 @@ pub struct UpgradeProgress {
 pub struct ReleaseProgress {
     /// In a line.
     pub release: ReleaseInBrief,
-    /// New lines of its log, oldest first; at first the latest one.
+    /// New lines of its log, oldest first; at first the latest one, or, with `since`, all from that line's date on.
     pub entries: Vec<ReleaseLogEntry>,
 }
 

@@ -29,6 +29,9 @@ pub struct ScaleSet {
     /// Versions that faulted and are not tried again by themselves; left out when there are none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quarantined: Vec<QuarantinedVersion>,
+    /// Versions that are wanted and were withdrawn: no new instance gets them; left out when there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdrawn: Vec<WantedAndWithdrawn>,
     /// Keys of the file that say something else than what is wanted, because a door has said something since; left out
     /// when there are none.
     #[serde(default, rename = "fileDiffers", skip_serializing_if = "Vec::is_empty")]
@@ -38,6 +41,23 @@ pub struct ScaleSet {
     pub discovery: Option<Discovery>,
     /// Its instances, by id as people count.
     pub instances: Vec<Instance>,
+}
+
+/// A version that is wanted and was withdrawn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct WantedAndWithdrawn {
+    /// What of an instance: `application` or the name of an extension.
+    pub component: String,
+    /// The version that was withdrawn.
+    pub version: String,
+    /// Who has withdrawn it.
+    pub actor: String,
+    /// Why; null where nobody said.
+    pub reason: Option<String>,
+    /// What a new instance gets in its place; null: nothing, because there is nothing else.
+    pub new_instances: Option<String>,
 }
 
 /// A key of the file that says something else than what is wanted: what was said last counts, and the file counts again

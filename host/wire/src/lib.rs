@@ -40,6 +40,7 @@ pub use event::{
 pub use fleet::{
     CustomMetrics, FileDiffers, Fleet, Health, HeldBack, Instance, Participation, ProvisionedExtension,
     ProvisionedState, Provisioning, ProvisioningState, ScaleSet, Stamp, StandsIn, VersionState,
+    WantedAndWithdrawn,
 };
 pub use host::{HealthCounts, HostStanding, ScaleSetSummary, ScaleSets, UpgradeSummary, Version};
 pub use line::Line;

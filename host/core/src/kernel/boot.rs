@@ -50,7 +50,7 @@ pub(super) fn boot(
     let mut shares = shares(stored);
     for set in sets {
         let share = shares.remove(&set.spec.name).unwrap_or_default();
-        let state = set_state(set, stored, share, now, out);
+        let state = set_state(set, (stored, &fleet.releases), share, now, out);
         fleet.regions.note(&state);
         fleet.sets.insert(state.spec.name.clone(), Arc::new(state));
     }
@@ -116,7 +116,13 @@ fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
 
 /// One scale set from its configuration and its record. A changed configuration of the model wins over an
 /// older `upgrade start --to`; otherwise the record wins.
-fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out: &mut Out) -> SetState {
+fn set_state(
+    config: SetConfig,
+    (stored, releases): (&Stored, &Releases),
+    share: Share<'_>,
+    now: Now,
+    out: &mut Out,
+) -> SetState {
     let SetConfig { mut spec, driver, on_failure } = config;
     let discovered: OrdMap<InstanceId, Arc<Instance>> = share
         .discovered
@@ -156,6 +162,7 @@ fn set_state(config: SetConfig, stored: &Stored, share: Share<'_>, now: Now, out
         upgrade: stored.upgrades.get(&spec.name).cloned().map(Arc::new),
         touched: stored.touched.get(&spec.name).cloned().map(Arc::new),
         quarantined: quarantined.map(|((_, change), reason)| (change.clone(), reason.clone())).collect(),
+        withdrawn: release::withdrawn_of(&spec, releases),
         words: share.words.iter().map(|(id, word)| ((*id).clone(), (*word).clone())).collect(),
         retry: stored.retries.get(&spec.name).cloned(),
         line: stored.line.clone(),
@@ -196,26 +203,23 @@ fn model(spec: &ScaleSet, stored: &Stored, out: &mut Out) -> (Goal, BTreeMap<Com
     let is_known = stored.models.keys().any(|(set, _)| set == name);
     let mut said_anew = SaidAnew::No;
     let mut wanted = |change: &Change| {
+        let component = change.component.clone();
         let configured = change.to.clone();
-        let recorded = stored.models.get(&(name.clone(), change.component.clone()));
+        let recorded = stored.models.get(&(name.clone(), component.clone()));
         // What the file said first is what the set began with, also when it says something else by now.
-        let good = recorded.map_or(&configured, |model| model.good.as_ref().unwrap_or(&model.configured));
-        let good = good.clone();
-        good_ones.insert(change.component.clone(), good.clone());
-        match recorded {
-            Some(model) if model.configured == configured => {
-                Change { component: change.component.clone(), to: model.version.clone() }
-            }
-            Some(_) | None => {
-                said_anew = if is_known { SaidAnew::Yes } else { said_anew };
-                // At creation, and at a change of the definition, the catalogue says what a type stands for.
-                let version =
-                    release::resolved(spec, &change.component, stored).unwrap_or_else(|| configured.clone());
-                let model = StoredModel { version: version.clone(), configured, good: Some(good) };
-                out.writes.push(Write::Model(name.clone(), change.component.clone(), model));
-                Change { component: change.component.clone(), to: version }
-            }
+        let before = recorded.map(|model| model.good.as_ref().unwrap_or(&model.configured).clone());
+        if let Some(model) = recorded.filter(|model| model.configured == configured) {
+            good_ones.insert(component.clone(), before.unwrap_or(configured));
+            return Change { component, to: model.version.clone() };
         }
+        said_anew = if is_known { SaidAnew::Yes } else { said_anew };
+        // At creation, and at a change of the definition, the catalogue says what a type stands for.
+        let version = release::resolved(spec, &component, stored).unwrap_or_else(|| configured.clone());
+        let good = before.unwrap_or_else(|| version.clone());
+        good_ones.insert(component.clone(), good.clone());
+        let model = StoredModel { version: version.clone(), configured, good: Some(good) };
+        out.writes.push(Write::Model(name.clone(), component.clone(), model));
+        Change { component, to: version }
     };
     let model = Goal::new(spec.model.goal().changes().map(&mut wanted).collect::<Vec<_>>());
     (model, good_ones, said_anew)

@@ -20,7 +20,7 @@ use super::sight;
 use super::state::{Fleet, SetState};
 use crate::domain::{
     By, Change, Component, Custody, DriverTraits, Generation, Goal, InstanceId, Model, Now, PluginName,
-    ScaleSet,
+    ScaleSet, Version,
 };
 use crate::health::FoldSettings;
 use crate::record::Write;
@@ -88,6 +88,7 @@ fn go_by(
     } = next;
     let may_touch = MayTouch::of(fleet);
     let in_force = fleet.plugins.get(&plugin).and_then(|life| life.in_force());
+    let resolved = release::resolved_anew(fleet, &name, &estate);
     let Some(set) = fleet.change(&name) else { return };
     let probes_differ = set.spec.health != health;
     let counts_anew = FoldSettings::from(&set.spec.health) != FoldSettings::from(&health);
@@ -95,11 +96,11 @@ fn go_by(
     (live.health, live.policy, live.retry, live.freeze) = (health, policy, retry, freeze);
     (live.forget_after, live.mode, live.provisioning) = (forget_after, mode, provisioning);
     set.dirty = true;
-    let (said, looks) = take_up_model(set, model, out);
+    let (said, looks) = take_up_model(set, (model, &resolved), out);
     if said == Said::Anew {
         modes::said_anew(set, now, out);
     }
-    release::go_by(fleet, &name, estate, out);
+    release::go_by(fleet, &name, estate);
     let Some(set) = fleet.change(&name) else { return };
     if set.spec.plugin != plugin {
         judged_by(set, memories, (plugin, in_force), now, out);
@@ -160,13 +161,21 @@ enum Said {
 }
 
 /// Takes over what the file says is wanted. A component of which it says the same as before stays what was wanted of it
-/// last, which a door may have said.
-fn take_up_model(set: &mut SetState, next: Model, out: &mut Out) -> (Said, Looks) {
-    if set.spec.model == next {
+/// last, which a door may have said. `resolved` is what the catalogue has for what is defined otherwise than before.
+fn take_up_model(
+    set: &mut SetState,
+    (next, resolved): (Model, &BTreeMap<Component, Version>),
+    out: &mut Out,
+) -> (Said, Looks) {
+    let is_wanted = |(component, to): (&Component, &Version)| set.model.of(component) == Some(to);
+    if set.spec.model == next && resolved.iter().all(is_wanted) {
         return (Said::TheSame, Looks::NotNow);
     }
     let (before, goal) = (set.spec.model.goal(), next.goal());
     let wanted = |change: &Change| {
+        if let Some(to) = resolved.get(&change.component) {
+            return Change { component: change.component.clone(), to: to.clone() };
+        }
         let said = before.of(&change.component) == Some(&change.to);
         let recorded = set.model.of(&change.component).filter(|_| said);
         Change { component: change.component.clone(), to: recorded.unwrap_or(&change.to).clone() }
@@ -175,10 +184,11 @@ fn take_up_model(set: &mut SetState, next: Model, out: &mut Out) -> (Said, Looks
     Arc::make_mut(&mut set.spec).model = next;
     let mut looks = Looks::NotNow;
     for Change { component, to } in goal.changes() {
-        if before.of(component) == Some(to) {
+        let of_the_catalogue = resolved.get(component);
+        if before.of(component) == Some(to) && of_the_catalogue.is_none() {
             continue;
         }
-        set.good.entry(component.clone()).or_insert_with(|| to.clone());
+        set.good.entry(component.clone()).or_insert_with(|| of_the_catalogue.unwrap_or(to).clone());
         if before.of(component).is_none() {
             looks = Looks::Again;
         }

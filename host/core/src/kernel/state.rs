@@ -5,6 +5,7 @@ mod away;
 mod census;
 mod deferring;
 mod evidence;
+mod given;
 mod instance;
 mod seen;
 mod standing;
@@ -15,9 +16,10 @@ pub use census::Census;
 pub(in crate::kernel) use deferring::LetGo;
 pub use deferring::{Deferring, STALLED_ROUNDS};
 pub use evidence::{Evidence, Word};
+pub use given::{FileDiffers, WantedAndWithdrawn};
 pub(super) use instance::Rhythm;
-pub(super) use seen::Seats;
 pub use instance::{Answered, Busy, InstanceState, Place, Said, StandIn, Trouble};
+pub(super) use seen::Seats;
 pub use standing::Ground;
 pub use view::SetView;
 
@@ -36,7 +38,8 @@ use crate::domain::{
     Version, WallTime, WordKind,
 };
 use crate::lifecycle::PluginLife;
-use crate::record::{Hold, Retry, StoppedLine, StoredModel};
+use crate::record::{Hold, Retry, StoppedLine};
+use crate::release::Published;
 use crate::rollout::{Event as RolloutEvent, Upgrade};
 
 /// The whole fleet at one moment, for whatever reads it.
@@ -115,17 +118,6 @@ pub(super) enum Startup {
     Waits,
 }
 
-/// A component of which something else is wanted than the file says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileDiffers {
-    /// Which.
-    pub component: Component,
-    /// What the file says.
-    pub file: Version,
-    /// What was said since, and is wanted.
-    pub recorded: Version,
-}
-
 /// One scale set.
 #[derive(Debug, Clone)]
 pub struct SetState {
@@ -197,6 +189,8 @@ pub struct SetState {
     pub(super) touched: Option<Arc<Upgrade>>,
     /// Versions that faulted, with the reason.
     pub quarantined: BTreeMap<Change, String>,
+    /// What was published of those of its components of which a version was withdrawn.
+    pub(super) withdrawn: BTreeMap<Component, Arc<Published>>,
     /// What persons have said about single instances.
     pub words: OrdMap<InstanceId, PersonsWord>,
     /// When the latest upgrade, which faulted, is tried again.
@@ -394,52 +388,6 @@ impl SetState {
     /// How long an answered decision stands in for a missed probe or a failing plugin.
     pub(super) fn stands_in(&self) -> Option<Duration> {
         (self.on_failure == OnFailure::LastGood).then(|| self.spec.health.freshness())
-    }
-
-    /// The version that a starting host brings an instance up at: what it ran last, or else what it was last
-    /// asked to run and did not.
-    pub(super) fn version_at_start(&self, instance: &InstanceState) -> Version {
-        let before = instance.runs.version().or(instance.asked.as_ref());
-        let new = || self.version_of_a_new_one(&Component::Application);
-        before.cloned().or_else(new).unwrap_or_else(|| self.spec.model.version.clone())
-    }
-
-    /// What a new instance starts with: what last Completed, or else what the set began with. Not what is wanted, which
-    /// may be in quarantine, cancelled or not yet admitted. Its phase is not known before it runs, so what is wanted
-    /// counts from the moment that the last phase of a running upgrade is admitted.
-    /// None of what the model does not have.
-    pub(super) fn version_of_a_new_one(&self, component: &Component) -> Option<Version> {
-        let of = |change: &Version| Change { component: component.clone(), to: change.clone() };
-        let admitted = self.active().filter(|upgrade| {
-            upgrade.is_forward() && !upgrade.cancel_requested && upgrade.is_in_its_last_phase()
-        });
-        let admitted = admitted.and_then(|upgrade| upgrade.goal.of(component));
-        let said = self.spec.model.goal();
-        let (good, configured) = (self.good.get(component), said.of(component));
-        let all = admitted.into_iter().chain(good).chain(configured);
-        let sound = all.clone().find(|version| !self.quarantined.contains_key(&of(version)));
-        // Where all of them are in quarantine, the one that has worked before is the least evil.
-        sound.or(good).or(configured).cloned()
-    }
-
-    /// What is recorded of what is wanted of a component.
-    pub(super) fn stored_model(&self, component: &Component) -> Option<StoredModel> {
-        let configured = self.spec.model.goal().of(component)?.clone();
-        let version = self.model.of(component)?.clone();
-        Some(StoredModel { version, configured, good: self.good.get(component).cloned() })
-    }
-
-    /// Where what is wanted is not what the file says: what a door has said since stands until the file says
-    /// something else.
-    #[must_use]
-    pub fn file_differs(&self) -> Vec<FileDiffers> {
-        let said = self.spec.model.goal();
-        let differs = |change: &Change| {
-            let recorded = self.model.of(&change.component).filter(|wanted| **wanted != change.to)?;
-            let (component, file) = (change.component.clone(), change.to.clone());
-            Some(FileDiffers { component, file, recorded: recorded.clone() })
-        };
-        said.changes().filter_map(differs).collect()
     }
 
     /// The view that the core gets of this set at this moment.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Actor, Digest, ExtensionType, HandlerVersion, ReleaseVersion, Timestamp};
+use crate::domain::{Actor, Digest, ExtensionType, HandlerVersion, ReleaseVersion, Timestamp, Version};
 
 /// Most versions of a type where the configuration says nothing.
 pub const VERSIONS_MAX: usize = 1_000;
@@ -143,6 +143,28 @@ impl Published {
         let mut all =
             self.versions.iter().rev().filter(|(_, version)| good(version)).map(|(version, _)| version);
         all.find(|version| fits(version))
+    }
+
+    /// Who has withdrawn a version, and why; none where nobody has, or it was never published.
+    #[must_use]
+    pub fn withdrawal(&self, version: &Version) -> Option<&Withdrawn> {
+        let version = ReleaseVersion::parse(version.as_str()).ok()?;
+        self.versions.get(&version)?.withdrawn.as_ref()
+    }
+
+    /// Whether any version was withdrawn.
+    #[must_use]
+    pub fn has_withdrawn(&self) -> bool {
+        self.versions.values().any(|version| version.withdrawn.is_some())
+    }
+
+    /// What a new instance gets where a version was withdrawn: the newest older one of the same major. A newer one may
+    /// be on its way, and comes by its release; only where there is no older one it is given at once.
+    #[must_use]
+    pub fn in_place_of(&self, withdrawn: &Version) -> Option<&ReleaseVersion> {
+        let withdrawn = ReleaseVersion::parse(withdrawn.as_str()).ok()?;
+        let older = self.newest(|one| one.major() == withdrawn.major() && *one < withdrawn);
+        older.or_else(|| self.newest(|one| one.major() == withdrawn.major()))
     }
 
     /// The newest of each major number that anybody may get without having been asked.

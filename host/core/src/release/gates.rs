@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::enrolment::Left;
 use super::state::{How, Part, Release, Run};
 use super::step::Step;
-use crate::domain::{ScaleSetName, Timestamp};
+use crate::domain::{Location, ScaleSetName, Timestamp};
 
 /// Which region phases may begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,25 @@ pub(super) struct Gates {
     excused: BTreeMap<usize, Option<(usize, ScaleSetName)>>,
     /// When the gate may open by time alone.
     pub(super) wake_at: Option<Timestamp>,
+}
+
+/// What a look at all sets of a release has found that is the same for all of them. It holds until one of them changes,
+/// or until its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Looked {
+    pub(super) gates: Gates,
+    /// Regions in which an upgrade of the release is under way.
+    pub(super) flying: BTreeSet<Location>,
+    /// When it is to be looked at again even if nothing happens.
+    pub(super) wake_at: Option<Timestamp>,
+}
+
+impl Looked {
+    /// Without a time at which it ends.
+    pub(super) fn at(release: &Release, now: Timestamp) -> Self {
+        let flying = release.regions_in_flight().cloned().collect();
+        Self { gates: Gates::of(release, now), flying, wake_at: None }
+    }
 }
 
 impl Gates {

@@ -26,7 +26,7 @@ mod strategy;
 pub use catalogue::{PublishError, Published, PublishedVersion, Publishing, Withdrawn};
 pub use enrolment::{Left, Moves, may_move, resolve};
 pub use estate::{Child, ChildEnd, EstateView, Facts, Tally, Well};
-pub use gates::not_through_before;
+pub use gates::{Looked, not_through_before};
 pub use plan::{PlannedPhase, PlannedSet, ReleasePlan, plan};
 pub use reasons::{NotBegun, why_not_begun};
 pub use state::{End, How, Line, Part, Release, ReleaseState, Run};

@@ -1,11 +1,13 @@
 //! One release: everything that a restart needs to go on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
 
 use super::enrolment::Left;
+use super::gates::Looked;
 use super::strategy::Strategy;
 use crate::domain::{
     Actor, Component, Digest, ExtensionType, InstanceId, Location, ReleaseId, ReleaseVersion, ScaleSetName,
@@ -239,6 +241,10 @@ pub struct Release {
     /// Its sets. Kept apart by the store, one row each.
     #[serde(skip)]
     pub parts: OrdMap<ScaleSetName, Part>,
+    /// What the last look at all of its sets has found, for as long as it holds: none, and the next step looks at all
+    /// of them again.
+    #[serde(skip)]
+    pub looked: Option<Arc<Looked>>,
 }
 
 impl Release {
@@ -251,7 +257,7 @@ impl Release {
     /// A copy without its sets.
     #[must_use]
     pub fn head(&self) -> Self {
-        Self { parts: OrdMap::new(), ..self.clone() }
+        Self { parts: OrdMap::new(), looked: None, ..self.clone() }
     }
 
     /// When it ended, if it has.

@@ -4,10 +4,11 @@
 //! so that an event of one set costs what that set costs.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::enrolment::{Left, Moves};
 use super::estate::{Child, ChildEnd, EstateView, Facts, Well};
-use super::gates::{Gates, forget_excuses};
+use super::gates::{Gates, Looked, forget_excuses};
 use super::reasons::{NotBegun, REFUSED_AGAIN, judge};
 use super::state::{End, How, Part, Release, ReleaseState, Run};
 use crate::domain::{Location, ScaleSetName, Timestamp};
@@ -41,6 +42,8 @@ pub struct Step {
     pub head_changed: bool,
     /// When to look again even if nothing happens.
     pub wake_at: Option<Timestamp>,
+    /// Whether it has looked at all of its sets: something had changed, or its time had come.
+    pub whole: bool,
 }
 
 impl Step {
@@ -65,7 +68,8 @@ pub fn held(release: &Release, now: Timestamp) -> Vec<ScaleSetName> {
     all.map(|(name, _)| name.clone()).collect()
 }
 
-/// Takes in what has become of the sets that are named, then looks at all of it once.
+/// Takes in what has become of the sets that are named. When one of them stands otherwise than before, or its time has
+/// come, it looks at all of them once; else only at those that are named.
 pub fn step(
     release: &mut Release,
     estate: &dyn EstateView,
@@ -76,17 +80,33 @@ pub fn step(
     if !release.is_active() {
         return out;
     }
+    let mut may: Vec<(usize, ScaleSetName)> = Vec::new();
     for name in touched {
         let Some(before) = release.parts.get(name).cloned() else { continue };
         let mut part = before.clone();
         take_in(release, &mut part, (name, estate.facts(name, &before)), now, &mut out);
+        if part.run == Run::Waits || is_retried(&part, now) {
+            may.push((part.phase, name.clone()));
+        }
         if part != before {
             if differs(&part, &before) {
                 out.changed.insert(name.clone());
             }
             release.parts.insert(name.clone(), part);
+            release.looked = None;
         }
     }
+    if let Some(looked) = still_true(release, now) {
+        debug_assert_eq!(
+            Looked { wake_at: looked.wake_at, ..Looked::at(release, now) },
+            *looked,
+            "it has changed"
+        );
+        out.wake_at = looked.wake_at;
+        begin(release, (&looked, may), estate, now, &mut out);
+        return out;
+    }
+    out.whole = true;
     abort_together(release, &mut out);
     forget_excuses(release, now, &mut out);
     match release.state {
@@ -95,6 +115,12 @@ pub fn step(
         ReleaseState::Ended(..) => {}
     }
     out
+}
+
+/// What the last look at all sets has found, if nothing has changed since.
+fn still_true(release: &Release, now: Timestamp) -> Option<Arc<Looked>> {
+    let goes_on = matches!(release.state, ReleaseState::Running | ReleaseState::Halted);
+    release.looked.clone().filter(|looked| goes_on && looked.wake_at.is_none_or(|at| at > now))
 }
 
 /// Whether what is recorded of a part differs.
@@ -245,10 +271,13 @@ fn cancel(release: &mut Release, name: &ScaleSetName, out: &mut Step) {
 /// Halts or goes on, begins sets, and ends when nothing is left.
 fn go_on(release: &mut Release, estate: &dyn EstateView, now: Timestamp, out: &mut Step) {
     halt(release, out);
-    begin(release, estate, now, out);
-    let gates = Gates::of(release, now);
-    gates.wake_at.into_iter().for_each(|at| out.wake(at));
-    for part in release.parts.values() {
+    let mut looked = Looked::at(release, now);
+    let mut may = Vec::new();
+    looked.gates.wake_at.into_iter().for_each(|at| out.wake(at));
+    for (name, part) in &release.parts {
+        if part.run == Run::Waits || is_retried(part, now) {
+            may.push((part.phase, name.clone()));
+        }
         if let Run::Ended { retry_at: Some(at), .. } = part.run
             && at > now
         {
@@ -267,8 +296,12 @@ fn go_on(release: &mut Release, estate: &dyn EstateView, now: Timestamp, out: &m
         Run::Waits | Run::Runs | Run::GoesBack | Run::Ended { .. } => false,
     };
     if release.state == ReleaseState::Running && release.parts.values().all(is_over) {
-        end(release, End::Completed, now, out);
+        return end(release, End::Completed, now, out);
     }
+    looked.wake_at = out.wake_at;
+    let looked = Arc::new(looked);
+    release.looked = Some(Arc::clone(&looked));
+    begin(release, (&looked, may), estate, now, out);
 }
 
 fn end(release: &mut Release, end: End, now: Timestamp, out: &mut Step) {
@@ -314,17 +347,17 @@ fn halt(release: &mut Release, out: &mut Step) {
     }
 }
 
-/// Begins what nothing speaks against, in the order of region phase and name.
-fn begin(release: &mut Release, estate: &dyn EstateView, now: Timestamp, out: &mut Step) {
-    let mut may: Vec<(usize, ScaleSetName)> = release
-        .parts
-        .iter()
-        .filter(|(_, part)| part.run == Run::Waits || is_retried(part, now))
-        .map(|(name, part)| (part.phase, name.clone()))
-        .collect();
+/// Begins those of the sets that may begin which nothing speaks against, in the order of region phase and name.
+fn begin(
+    release: &mut Release,
+    (looked, mut may): (&Looked, Vec<(usize, ScaleSetName)>),
+    estate: &dyn EstateView,
+    now: Timestamp,
+    out: &mut Step,
+) {
     may.sort();
-    let gates = Gates::of(release, now);
-    let mut flying: BTreeSet<Location> = release.regions_in_flight().cloned().collect();
+    let gates = &looked.gates;
+    let mut flying = looked.flying.clone();
     for (_, name) in may {
         let Some(part) = release.parts.get(&name) else { continue };
         if gates.shut(part.phase).is_some() {
@@ -332,16 +365,17 @@ fn begin(release: &mut Release, estate: &dyn EstateView, now: Timestamp, out: &m
         }
         let borrowed: BTreeSet<&Location> = flying.iter().collect();
         // What is the same for all comes first: the set itself is looked at only when it could begin.
-        let first = judge(release, &gates, &borrowed, (&name, None), estate, now);
+        let first = judge(release, gates, &borrowed, (&name, None), estate, now);
         if first != NotBegun::Now {
             continue;
         }
         let facts = estate.facts(&name, part);
         let Some(facts) = facts.filter(|facts| facts.standing.is_ok()) else { continue };
-        let verdict = judge(release, &gates, &borrowed, (&name, Some(&facts)), estate, now);
+        let verdict = judge(release, gates, &borrowed, (&name, Some(&facts)), estate, now);
         if verdict == NotBegun::Now {
             flying.insert(part.location.clone());
             out.actions.push(Action::Start(name));
+            release.looked = None;
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::domain::{
 use crate::kernel::SetConfig;
 
 use super::fleet::{Node, Says};
+use super::releasing;
 use super::rng::Rng;
 use super::scenario::{Edition, Failing, Keeper, Scenario};
 use super::versions::Versions;
@@ -57,7 +58,7 @@ impl Making<'_> {
             mode: scenario.mode,
             retry: scenario.retry,
             freeze: freeze(scenario),
-            estate: Default::default(),
+            estate: releasing::estate(scenario, number),
             model: scenario.model(Edition(1)),
             instances,
             provisioning: provisioning(scenario),

@@ -44,6 +44,8 @@ mod probes;
 #[cfg(test)]
 mod regressions;
 #[cfg(test)]
+mod releasing;
+#[cfg(test)]
 mod rules;
 #[cfg(test)]
 mod same;
@@ -59,6 +61,8 @@ mod turns;
 mod versions;
 #[cfg(test)]
 mod wants;
+#[cfg(test)]
+mod why;
 #[cfg(test)]
 mod world;
 

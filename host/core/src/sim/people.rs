@@ -305,6 +305,9 @@ impl World {
             self.ask(if is_stopped { Command::StartLine } else { Command::StopLine }, Why::Whatever);
         }
         self.people_and_plugins();
+        if self.scenario.releases {
+            self.people_and_releases();
+        }
         if self.rng.chance(faults.reloads) {
             self.reload();
         }

@@ -150,6 +150,9 @@ impl World {
                 self.an_upgrade_ended(&stepped.after);
             }
         }
+        if self.scenario.releases {
+            self.releases_hold();
+        }
     }
 
     /// Who goes forward has answered since the batch before ended, and everybody else was asked.

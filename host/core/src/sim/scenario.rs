@@ -64,6 +64,8 @@ pub(super) struct Scenario {
     pub(super) on_failure: Failing,
     /// Whether the first instance makes a round trip.
     pub(super) round_trip: bool,
+    /// Publishers release versions of the extensions, through regions.
+    pub(super) releases: bool,
     /// What is run round instances and batches.
     pub(super) hooks: HookKinds,
     /// What begins an upgrade when the model changes.
@@ -282,6 +284,7 @@ impl Default for Scenario {
             keeper: Keeper::Host,
             on_failure: Failing::Hold,
             round_trip: false,
+            releases: false,
             hooks: HookKinds::default(),
             mode: UpgradeMode::Manual,
             retry: None,

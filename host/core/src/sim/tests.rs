@@ -37,11 +37,18 @@ fn world_of(seed: u64) -> (Scenario, u64) {
     let scenario = Scenario::random(&mut rng);
     // Not drawn, so that the worlds of all other seeds stay what they were.
     let round_trip = seed % 7 == 3 && !scenario.policy.max_surge;
-    (Scenario { round_trip, ..scenario }, rng.next_u64())
+    let scenario = Scenario { round_trip, ..scenario };
+    // Sets in several regions: few and small ones, so that a world costs what it did.
+    let releases = seed % 5 == 2 && scenario.extensions > 0;
+    let scenario = match releases {
+        true => Scenario { releases, sets: 3, instances: scenario.instances.min(4), ..scenario },
+        false => scenario,
+    };
+    (scenario, rng.next_u64())
 }
 
 /// CPU time of this thread so far; none where the system does not say.
-fn cpu() -> Option<Duration> {
+pub(super) fn cpu() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
 }

@@ -13,6 +13,7 @@ use crate::rollout::invariants::Rule;
 
 use super::generations::takeovers;
 use super::hands::Hands;
+use super::releasing;
 use super::same;
 use super::scenario::{CrashAt, Fate};
 use super::world::{Happening, World};
@@ -77,7 +78,8 @@ impl World {
         self.is_refused = false;
         let plugins = self.plugins.values().map(|plugin| Arc::clone(&plugin.in_use)).collect();
         let (sets, watching) = (self.in_use.clone(), Watching::Steps);
-        let configured = Configured { sets, plugins, watching, ..Configured::default() };
+        let releases = releasing::rules(&self.scenario);
+        let configured = Configured { sets, plugins, watching, releases };
         let (kernel, turn) = Kernel::boot_with(configured, &stored, self.moment());
         self.kernel = Some(kernel);
         let fence = self.fence;

@@ -16,7 +16,7 @@ use crate::kernel::{Effect, Event, Kernel, Request, SetConfig, Stepped};
 use crate::lifecycle::{self, Ticket};
 use crate::record::Disk;
 use crate::rollout::invariants::{Rule, Violation};
-use crate::rollout::{FleetView as _, Purpose, UpgradeState, Wish};
+use crate::rollout::{Purpose, UpgradeState, Wish};
 
 use super::code::Found;
 use super::drivers::Call;
@@ -25,6 +25,7 @@ use super::generations::AllTold;
 use super::hands::{Plugin, Work};
 use super::making::{Addresses, Making, on_failure};
 use super::people::Asked;
+use super::releasing::Releasing;
 use super::rng::Rng;
 use super::rules::{Began, Rules};
 use super::scenario::Scenario;
@@ -249,6 +250,8 @@ pub(super) struct World {
     pub(super) rules: Rules,
     pub(super) asked: BTreeMap<RequestId, Asked>,
     pub(super) requests: u64,
+    /// What was seen of releases.
+    pub(super) releasing: Releasing,
     /// What people still want to do.
     pub(super) intentions: usize,
     /// Sets in which the first instance has nothing to go back to, so that no upgrade with a round trip begins.
@@ -326,6 +329,7 @@ impl World {
             rules: Rules::default(),
             asked: BTreeMap::new(),
             requests: 0,
+            releasing: Releasing::default(),
             intentions: 0,
             stay_at_home: BTreeSet::new(),
             violations: Vec::new(),
@@ -441,31 +445,7 @@ impl World {
                     && set.instances().all(|instance| instance.busy.is_empty() && instance.is_member())
             })
             && self.lives_rest()
-    }
-
-    fn why_not_over(&self) -> String {
-        let Some(kernel) = &self.kernel else { return "no host runs in the end".to_owned() };
-        let sets = kernel.fleet().sets().map(|set| {
-            let upgrade =
-                set.upgrade.as_ref().map(|upgrade| (upgrade.id.clone(), upgrade.stage, upgrade.paused));
-            let busy: Vec<_> = set
-                .instances()
-                .filter(|instance| !instance.busy.is_empty() || !instance.is_member())
-                .map(|instance| (&instance.spec.id, &instance.place, &instance.busy))
-                .collect();
-            let waits =
-                (set.suspicion, set.view(self.moment()).looking_count(), set.evidence().silent().len());
-            format!(
-                "{}: {upgrade:?}, retry {:?}, busy {busy:?}, suspects, looks at and does not hear {waits:?}",
-                set.spec.name, set.retry
-            )
-        });
-        let sets: Vec<String> = sets.collect();
-        let lives = kernel.fleet().plugins();
-        let lives: Vec<_> =
-            lives.map(|life| (life.name().clone(), life.standing(), life.report().stage)).collect();
-        let (intentions, open) = (self.intentions, self.asked.len());
-        format!("no end: {sets:#?}, {lives:?}, {intentions} intentions, {open} requests open")
+            && kernel.fleet().releases.active().next().is_none()
     }
 
     fn outcome(self, instances: usize) -> Outcome {

@@ -180,7 +180,12 @@ fn releases(
         let text = serde_json::to_string(&brief).unwrap_or_default();
         let known = before.map(|(before, _)| before.log.last().cloned());
         let entries: Vec<_> = match &known {
-            None => release.log.last().into_iter().collect(),
+            // What it has told since the first one follows, and at least the latest one.
+            None => {
+                let new = release.log.iter().filter(|line| line.at >= events.joined_at());
+                let new: Vec<_> = new.collect();
+                if new.is_empty() { release.log.last().into_iter().collect() } else { new }
+            }
             // From the latest one that was told on: the oldest may have gone.
             Some(last) => {
                 let new = release.log.iter().rev().take_while(|line| Some(*line) != last.as_ref());
@@ -188,7 +193,8 @@ fn releases(
             }
         };
         let is_news = !entries.is_empty() || before.is_none_or(|(_, before)| *before != text);
-        let is_first = before.is_none() && !release.is_active();
+        let is_old = release.log.last().is_none_or(|line| line.at < events.joined_at());
+        let is_first = before.is_none() && !release.is_active() && is_old;
         if is_news && !is_first {
             let entries = entries.into_iter().map(view::release::entry).collect();
             let line = Arc::new(Line::release(wire::ReleaseProgress { release: brief, entries }));

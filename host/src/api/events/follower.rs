@@ -10,6 +10,7 @@ use axum::body::Bytes;
 use phasegate_core::domain::{InstanceId, ScaleSetName};
 use phasegate_core::record::TrailPiece;
 use phasegate_core::record::audit::Entry;
+use phasegate_core::release::Release;
 use phasegate_wire as wire;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc};
@@ -18,6 +19,7 @@ use tokio::time::Instant;
 use super::Events;
 use super::line::Line;
 use crate::api::guard::StillLetIn;
+use crate::api::v1::view;
 
 /// How long a reader may take nothing before it is given up.
 const STALLED_MAX: Duration = Duration::from_secs(20);
@@ -96,7 +98,8 @@ pub(in crate::api) fn follow(
     let (out, pieces) = mpsc::channel(PIECES_MAX + 1);
     let last_word = out.clone().try_reserve_owned().ok();
     let events = Arc::clone(events);
-    let follower = Follower { events, still, wanted, format, last, lines, piece: Vec::new(), out, last_word };
+    let piece = Vec::new();
+    let follower = Follower { events, still, wanted, format, begin, last, lines, piece, out, last_word };
     tokio::spawn(async move {
         // The reader has gone, or was given up.
         _ = follower.run().await;
@@ -113,6 +116,7 @@ struct Follower {
     still: StillLetIn,
     wanted: Wanted,
     format: Format,
+    begin: Begin,
     /// The latest line of the trail that was told or left out.
     last: u64,
     lines: broadcast::Receiver<Arc<Line>>,
@@ -154,8 +158,9 @@ impl Follower {
         let following = wire::Following { since: self.last, truncated };
         self.write(&Line::own("following", &wire::Event::Following(following)));
         self.send().await?;
+        let releases = self.releases_since().await?;
         self.catch_up().await?;
-        self.standing();
+        self.standing(&releases);
         self.send().await?;
         let mut quiet_at = Instant::now() + HEARTBEAT_EVERY;
         let mut look_at = Instant::now() + LOOKED_AT_EVERY;
@@ -208,7 +213,7 @@ impl Follower {
     async fn behind(&mut self) -> Result<(), Stop> {
         self.write(&Line::own("missed", &wire::Event::Missed));
         self.catch_up().await?;
-        self.standing();
+        self.standing(&[]);
         Ok(())
     }
 
@@ -253,12 +258,48 @@ impl Follower {
         }
     }
 
-    fn standing(&mut self) {
+    /// Tells how everything stands; of releases, where they were looked at just now, as they stood then.
+    fn standing(&mut self, releases: &[Line]) {
         for line in self.events.standing() {
-            if self.wanted.wants(&line) {
+            let is_told = line.name == "release" && !releases.is_empty();
+            if !is_told && self.wanted.wants(&line) {
                 self.write(&line);
             }
         }
+        for line in releases {
+            if self.wanted.wants(line) {
+                self.write(line);
+            }
+        }
+    }
+
+    /// What releases have told of themselves since the line of the trail behind which the answer begins, by its date:
+    /// their lines have no numbers in the trail. What was told at that very moment may come once more.
+    async fn releases_since(&self) -> Result<Vec<Line>, Stop> {
+        let Begin::Behind(seq) = self.begin else { return Ok(Vec::new()) };
+        let all = &self.events.door.view().releases.all.clone();
+        if all.is_empty() {
+            return Ok(Vec::new());
+        }
+        let piece = TrailPiece {
+            after: seq.saturating_sub(1),
+            until: seq,
+            scale_set: None,
+            instance: None,
+            limit: 1,
+        };
+        let trail = Arc::clone(&self.events.trail);
+        let line = read(move || trail.piece(&piece)).await?.into_iter().next();
+        // A line that is kept no longer is older than all that are.
+        let since = line.map(|line| line.at.date()).filter(|_| seq > 0);
+        let told = |release: &Arc<Release>| {
+            let new = release.log.iter().filter(|line| since.is_none_or(|since| line.at >= since));
+            let entries: Vec<_> = new.map(view::release::entry).collect();
+            let is_news = release.is_active() || !entries.is_empty();
+            let release = view::release::brief(release);
+            is_news.then(|| Line::release(wire::ReleaseProgress { release, entries }))
+        };
+        Ok(all.values().filter_map(told).collect())
     }
 
     async fn page(&self, until: u64) -> Result<Vec<Entry>, Stop> {

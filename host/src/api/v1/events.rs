@@ -27,7 +27,8 @@ const NDJSON: &str = "application/x-ndjson";
 const LAST_EVENT_ID: &str = "last-event-id";
 
 /// Kinds of events that are no lines of the trail.
-const UNRECORDED: [&str; 2] = ["health", "progress"];
+/// `release` is one of both: what a release tells of itself, and a person who lets an instance go.
+const UNRECORDED: [&str; 3] = ["health", "progress", "release"];
 
 /// Which events, and from where.
 #[derive(Debug, Default)]
@@ -40,7 +41,8 @@ impl FromQuery for Events {
     const KEYS: &'static [Key] = &[
         Key {
             name: "since",
-            about: "First the lines of the trail behind this number, then what happens.",
+            about: "First the lines of the trail behind this number and what releases have told of themselves since then, \
+                    then what happens.",
             times: Times::Once,
         },
         Key { name: "scaleSet", about: "Only what concerns this scale set.", times: Times::Once },
@@ -48,7 +50,7 @@ impl FromQuery for Events {
         Key { name: "instance", about: "Only what concerns this instance.", times: Times::Once },
         Key {
             name: "kind",
-            about: "Only lines of the trail of this kind, or `health`, or `progress`; may stand there several times.",
+            about: "Only lines of the trail of this kind, or `health`, `progress` or `release`; may stand there several times.",
             times: Times::Many,
         },
     ];
@@ -72,7 +74,8 @@ fn number(key: &str, value: &str) -> Result<u64, Refusal> {
 }
 
 fn kind(value: &str) -> Result<String, Refusal> {
-    let known = || UNRECORDED.iter().chain(wire::LogKind::KNOWN);
+    let recorded = wire::LogKind::KNOWN.iter().filter(|known| !UNRECORDED.contains(known));
+    let known = || UNRECORDED.iter().chain(recorded.clone());
     if known().any(|known| *known == value) {
         return Ok(value.to_owned());
     }
@@ -161,6 +164,9 @@ mod tests {
             assert_eq!(parsed, expected.map_err(str::to_owned), "{query}");
         }
         let unknown = parse::<Events>("kind=fun").unwrap_err().message;
-        assert!(unknown.starts_with("kind is \"fun\"; known: health, progress, start, "), "{unknown}");
+        assert!(
+            unknown.starts_with("kind is \"fun\"; known: health, progress, release, start, "),
+            "{unknown}"
+        );
     }
 }

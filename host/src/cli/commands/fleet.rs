@@ -42,6 +42,7 @@ pub fn render(fleet: &wire::Fleet) -> String {
         for one in &set.quarantined {
             text.push_str(&format!("in quarantine: {} {}: {}\n", one.component, one.version, one.reason));
         }
+        text.push_str(&withdrawn(&set.withdrawn));
         text.push_str(&file_differs(&set.file_differs));
         let rows: Vec<Vec<String>> = set.instances.iter().map(row).collect();
         text.push_str(&table(
@@ -62,6 +63,17 @@ pub fn render(fleet: &wire::Fleet) -> String {
         ));
     }
     text
+}
+
+/// What was withdrawn of what is wanted, and what new instances get.
+fn withdrawn(all: &[wire::WantedAndWithdrawn]) -> String {
+    let line = |one: &wire::WantedAndWithdrawn| {
+        let wire::WantedAndWithdrawn { component, version, actor, reason, new_instances } = one;
+        let reason = reason.as_ref().map_or_else(String::new, |reason| format!(", {reason}"));
+        let instead = new_instances.as_deref().unwrap_or("nothing in its place");
+        format!("withdrawn: {component} {version} ({actor}{reason}): a new instance gets {instead}\n")
+    };
+    all.iter().map(line).collect()
 }
 
 /// Where the file says something else than what is wanted.

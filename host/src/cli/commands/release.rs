@@ -1,7 +1,6 @@
 //! `phasegate release`: releases of extensions through regions.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -11,12 +10,14 @@ use crate::cli::exit::{Exit, Refused};
 use crate::cli::output::{self, duration, or_dash, table};
 use crate::cli::target;
 use phasegate_core::domain::{ReleaseId, ReleaseVersion};
-use phasegate_wire::{self as wire, ReleaseSetState, ReleaseState};
+use phasegate_wire::{self as wire, ReleaseState};
+
+mod follow;
+
+pub(super) use follow::follow;
+use follow::follow_to;
 
 use super::extension::path;
-
-/// From one look at a release that is followed to the next.
-const LOOK: Duration = Duration::from_millis(300);
 
 /// Runs one verb.
 ///
@@ -116,66 +117,6 @@ pub(super) fn of_version(
         one.subject == subject && ReleaseVersion::parse(&one.version).ok() == wanted
     };
     Ok(all.releases.into_iter().find(is_it))
-}
-
-/// Follows a release until it has ended, or nothing goes on before a person or a retry: 0 when it completed.
-pub(super) fn follow(client: &Client, id: &str, format: OutputArgs) -> anyhow::Result<Exit> {
-    follow_to(client, id, &ReleaseState::Completed, format)
-}
-
-/// As [`follow`]; 0 when it ended as was wanted.
-fn follow_to(client: &Client, id: &str, wanted: &ReleaseState, format: OutputArgs) -> anyhow::Result<Exit> {
-    let timer = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    let mut told = 0;
-    loop {
-        let detail: wire::ReleaseDetail = client.get(&format!("/v1/releases/{id}"))?;
-        let log: wire::ReleaseLog = client.get(&format!("/v1/releases/{id}/log"))?;
-        for entry in log.entries.iter().skip(told) {
-            if format.json {
-                output::json_line(entry)?;
-            } else {
-                output::talk(&format!("{} {}\n", entry.at, entry.text));
-            }
-        }
-        told = log.entries.len();
-        if has_ended(&detail.brief.state) || is_stuck(&detail) {
-            if format.json {
-                output::json_line(&detail)?;
-            } else {
-                output::data(&render(&detail))?;
-            }
-            let is_done = detail.brief.state == *wanted;
-            return Ok(if is_done { Exit::Done } else { Exit::No });
-        }
-        timer.block_on(async { tokio::time::sleep(LOOK).await });
-    }
-}
-
-/// Whether nothing happens before a person says so, or before a retry.
-fn is_stuck(detail: &wire::ReleaseDetail) -> bool {
-    let mut sets = detail.phases.iter().flat_map(|phase| &phase.scale_sets);
-    let moves = |set: &wire::ReleaseSet| match set.state {
-        ReleaseSetState::Running | ReleaseSetState::GoingBack => true,
-        ReleaseSetState::Waiting => !matches!(set.code.as_deref(), Some("halted" | "paused")),
-        ReleaseSetState::Left
-        | ReleaseSetState::Done
-        | ReleaseSetState::Failed
-        | ReleaseSetState::Incomplete
-        | ReleaseSetState::Cancelled
-        | ReleaseSetState::Back
-        | ReleaseSetState::Other(_) => false,
-    };
-    let is_halted = detail.brief.state == ReleaseState::Halted;
-    let fails = |set: &wire::ReleaseSet| {
-        matches!(
-            set.state,
-            ReleaseSetState::Failed | ReleaseSetState::Incomplete | ReleaseSetState::Cancelled
-        )
-    };
-    let all: Vec<&wire::ReleaseSet> = sets.by_ref().collect();
-    let any_failed = all.iter().any(|set| fails(set));
-    let waits_behind = all.iter().any(|set| moves(set) && set.state != ReleaseSetState::Waiting);
-    (is_halted && !waits_behind) || (any_failed && !all.iter().any(|set| moves(set)))
 }
 
 fn plan(client: &Client, subject: &str, version: &str, format: OutputArgs) -> anyhow::Result<Exit> {

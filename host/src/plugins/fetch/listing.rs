@@ -2,6 +2,10 @@
 //!
 //! Reads no document: who wants to know what is in it does.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use hyper::header::LINK;
 use serde::Deserialize;
 
 use super::error::TransferError;
@@ -16,6 +20,9 @@ use phasegate_wasm::component_digest;
 /// Largest document, and largest list of tags.
 const DOCUMENT_MAX: usize = 8 << 20;
 
+/// Tags after which no further page is asked for: more than any type may have versions.
+const TAGS_MAX: usize = 20_000;
+
 /// Largest manifest: what the specification asks registries to take.
 const MANIFEST_MAX: usize = 4 << 20;
 
@@ -28,7 +35,8 @@ pub enum Listing {
     Tags(Vec<(String, Option<Digest>)>),
 }
 
-/// Asks a place once. Of the tags that `wanted` picks out the manifest is fetched, for its digest.
+/// Asks a place once. Of the tags that `wanted` picks out the manifest is fetched, for its digest. Each question may take
+/// the time that the settings give: a registry with thousands of new tags needs that often.
 ///
 /// # Errors
 /// When it does not answer, in time and in the form of a list.
@@ -38,15 +46,6 @@ pub async fn list(
     wanted: impl Fn(&[String]) -> Vec<String>,
 ) -> Result<Listing, FetchError> {
     let limit = settings.timeout;
-    let listing = tokio::time::timeout(limit, ask(source, settings, wanted)).await;
-    listing.unwrap_or_else(|_| Err(TransferError::TooSlow { limit, came: 0 }.into()))
-}
-
-async fn ask(
-    source: &RemoteSource,
-    settings: &FetchConfig,
-    wanted: impl Fn(&[String]) -> Vec<String>,
-) -> Result<Listing, FetchError> {
     let tls = VerifiedTls::web(settings.ca_file.as_deref()).map_err(TransferError::from)?;
     let told = credentials::read(settings.credentials.clone()).await?;
     let client = Client { tls, on_bytes: &|_| {} };
@@ -59,7 +58,7 @@ async fn ask(
                 body_max: DOCUMENT_MAX,
                 what: "a list of versions",
             };
-            let answer = client.get(get).await?;
+            let answer = in_time(limit, async { Ok(client.get(get).await?) }).await?;
             if answer.status != 200 {
                 return Err(super::error::refusal(&url.address, answer.status, &told).into());
             }
@@ -71,12 +70,12 @@ async fn ask(
                 None => Loopback::Http,
             };
             let mut registry = Registry::new(reference, trust, told);
-            let all = tags(&mut registry, &client).await?;
-            let asked = wanted(&all);
+            let all = tags(&mut registry, &client, limit).await?;
+            let asked: BTreeSet<String> = wanted(&all).into_iter().collect();
             let mut named = Vec::new();
             for tag in all {
                 let digest = match asked.contains(&tag) {
-                    true => digest(&mut registry, &client, &tag).await?,
+                    true => in_time(limit, digest(&mut registry, &client, &tag)).await?,
                     false => None,
                 };
                 named.push((tag, digest));
@@ -86,22 +85,57 @@ async fn ask(
     }
 }
 
-async fn tags(registry: &mut Registry<'_>, client: &Client<'_>) -> Result<Vec<String>, FetchError> {
+async fn in_time<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, FetchError>>,
+) -> Result<T, FetchError> {
+    let done = tokio::time::timeout(limit, work).await;
+    done.unwrap_or_else(|_| Err(TransferError::TooSlow { limit, came: 0 }.into()))
+}
+
+/// All tags: registries give some at a time, and say where the next ones are.
+async fn tags(
+    registry: &mut Registry<'_>,
+    client: &Client<'_>,
+    limit: Duration,
+) -> Result<Vec<String>, FetchError> {
     #[derive(Deserialize)]
     struct Tags {
         tags: Option<Vec<String>>,
     }
-    let question = Question {
-        path: "tags/list".to_owned(),
-        accept: "application/json",
-        body_max: DOCUMENT_MAX,
-        what: "a list of tags",
-    };
-    let answer = registry.get(client, &question).await?;
-    let tags: Result<Tags, _> = serde_json::from_slice(&answer.body);
-    let tags =
-        tags.map_err(|error| TransferError::Broken(format!("the list of tags is no such list: {error}")))?;
-    Ok(tags.tags.unwrap_or_default())
+    let mut all: BTreeSet<String> = BTreeSet::new();
+    let mut path = "tags/list".to_owned();
+    loop {
+        let question = Question {
+            path: path.clone(),
+            accept: "application/json",
+            body_max: DOCUMENT_MAX,
+            what: "a list of tags",
+        };
+        let answer = in_time(limit, registry.get(client, &question)).await?;
+        let page: Result<Tags, _> = serde_json::from_slice(&answer.body);
+        let page = page
+            .map_err(|error| TransferError::Broken(format!("the list of tags is no such list: {error}")))?;
+        let before = all.len();
+        all.extend(page.tags.unwrap_or_default());
+        let next = answer.headers.get(LINK).and_then(|link| next_page(link.to_str().ok()?));
+        match next {
+            // A page with nothing new would lead to itself for ever.
+            Some(query) if all.len() > before && all.len() <= TAGS_MAX => {
+                path = format!("tags/list?{query}");
+            }
+            Some(_) | None => return Ok(all.into_iter().collect()),
+        }
+    }
+}
+
+/// The query of the next page, as `<…?last=1.9&n=100>; rel="next"` names it. Where it leads to is not followed: the
+/// next page is one of the same repository.
+fn next_page(link: &str) -> Option<String> {
+    let next = link.split(',').find(|one| one.contains("rel=\"next\"") || one.contains("rel=next"))?;
+    let (address, _) = next.split_once('<')?.1.split_once('>')?;
+    let (_, query) = address.split_once('?')?;
+    Some(query.to_owned())
 }
 
 /// What a tag names now; none when it is gone.
@@ -118,4 +152,20 @@ async fn digest(
     };
     let answer = registry.find(client, &question).await?;
     Ok(answer.map(|answer| component_digest(&answer.body)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_one_of_the_same_repository() {
+        let next = |text: &str| next_page(text);
+        assert_eq!(next("</v2/a/tags/list?last=1.9&n=2>; rel=\"next\"").as_deref(), Some("last=1.9&n=2"));
+        assert_eq!(next("<https://evil.example/x?n=1>; rel=next").as_deref(), Some("n=1"));
+        assert_eq!(next("</v2/a?n=1>; rel=\"prev\", </v2/a?n=2>; rel=\"next\"").as_deref(), Some("n=2"));
+        for wrong in ["", "?n=1; rel=\"next\"", "</v2/a/tags/list>; rel=\"next\"", "<>; rel=\"next\""] {
+            assert_eq!(next(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -13,7 +13,12 @@ use crate::plugins::{PluginWorker, QUEUE_MAX};
 use phasegate_wasm::LoadedPlugin;
 
 fn round(id: usize, body: &str, epoch: u64) -> Round {
-    Round { observation: observation(id, body).into(), epoch, started_at: Timestamp(1), finished_at: Timestamp(2) }
+    Round {
+        observation: observation(id, body).into(),
+        epoch,
+        started_at: Timestamp(1),
+        finished_at: Timestamp(2),
+    }
 }
 
 fn spawn(plugin: LoadedPlugin) -> (PluginWorker, Receiver<Decided>) {

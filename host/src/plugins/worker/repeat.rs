@@ -134,9 +134,8 @@ impl Repeats {
 
     /// The decision on this very observation, memory included, if it was the last one.
     pub fn known(&mut self, place: Place, seen: &Arc<Observation>) -> Option<&mut Known> {
-        let is_it = |known: &&mut Known| {
-            Arc::ptr_eq(&known.observation, seen) || *known.observation == **seen
-        };
+        let is_it =
+            |known: &&mut Known| Arc::ptr_eq(&known.observation, seen) || *known.observation == **seen;
         self.last.get_mut(place.0)?.known.as_mut().filter(is_it)
     }
 

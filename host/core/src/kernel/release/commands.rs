@@ -98,7 +98,17 @@ fn publish(
 fn put(fleet: &mut Fleet, published: Published, out: &mut Out) {
     let subject = published.subject.clone();
     out.writes.push(Write::Published(subject.clone(), Some(Box::new(published.clone()))));
-    fleet.releases.catalogue.insert(subject, Arc::new(published));
+    let tells = published.has_withdrawn();
+    fleet.releases.catalogue.insert(subject.clone(), Arc::new(published));
+    if !tells {
+        return;
+    }
+    // New instances never get what was withdrawn.
+    for name in fleet.names(|set| set.spec.estate.enrolment(&subject).is_some()) {
+        let Some(set) = fleet.sets.get_mut(&name) else { continue };
+        let withdrawn = super::withdrawn_of(&set.spec, &fleet.releases);
+        Arc::make_mut(set).withdrawn = withdrawn;
+    }
 }
 
 /// One version of the catalogue.
@@ -296,6 +306,7 @@ fn begin(
         excused: std::collections::BTreeMap::new(),
         log: imbl::Vector::new(),
         parts: imbl::OrdMap::new(),
+        looked: None,
     };
     out.writes.push(Write::Release(number, Some(Box::new(release.head()))));
     for set in fleet.sets.values() {

@@ -18,10 +18,10 @@ use imbl::{OrdMap, OrdSet};
 use super::out::Out;
 use super::state::Fleet;
 use crate::domain::{
-    By, Change, Component, Enrolment, Estate, ExtensionType, Goal, Now, ReleaseId, ScaleSet, ScaleSetName,
-    Subscription, Timestamp, Version,
+    By, Component, Enrolment, Estate, ExtensionType, Now, ReleaseId, ScaleSet, ScaleSetName, Subscription,
+    Timestamp, Version,
 };
-use crate::record::{OptOut, Registered, Stored, Write};
+use crate::record::{OptOut, Registered, Stored};
 use crate::release::{Published, Release, Strategy, resolve};
 
 pub(super) use commands::grant;
@@ -94,9 +94,8 @@ impl Releases {
     }
 }
 
-/// Goes by where a set stands from now on, and by what of it is published: at a change of a definition the catalogue says
-/// what it stands for.
-pub(super) fn go_by(fleet: &mut Fleet, name: &ScaleSetName, next: Estate, out: &mut Out) {
+/// Goes by where a set stands from now on.
+pub(super) fn go_by(fleet: &mut Fleet, name: &ScaleSetName, next: Estate) {
     let Ok(set) = fleet.set(name) else { return };
     let before = set.spec.estate.clone();
     if before == next {
@@ -106,26 +105,44 @@ pub(super) fn go_by(fleet: &mut Fleet, name: &ScaleSetName, next: Estate, out: &
     if place(&before) != place(&next) {
         fleet.regions.leave(name, &before.location);
     }
-    let differs = |one: &&Enrolment| {
-        let was = before.enrolment(&one.subject);
-        one.resolves && was.is_none_or(|was| (was.handler, was.minor) != (one.handler, one.minor))
-    };
-    let resolved = next.enrolments.iter().filter(differs).filter_map(|one| {
-        let version = resolve(fleet.releases.catalogue.get(&one.subject)?, one)?;
-        Some(Change { component: one.component.clone(), to: version.version().clone() })
-    });
-    let resolved: Vec<Change> = resolved.collect();
     let Some(set) = fleet.change(name) else { return };
     Arc::make_mut(&mut set.spec).estate = next;
-    let kept = set.model.changes().cloned().collect::<Vec<_>>();
-    set.model = Goal::new(kept.into_iter().chain(resolved.iter().cloned()));
-    for change in resolved {
-        let model = set.stored_model(&change.component);
-        out.writes.extend(model.map(|model| Write::Model(name.clone(), change.component, model)));
+    let spec = Arc::clone(&set.spec);
+    let withdrawn = withdrawn_of(&spec, &fleet.releases);
+    if let Some(set) = fleet.change(name) {
+        set.withdrawn = withdrawn;
     }
     if let Some(set) = fleet.sets.get(name).cloned() {
         fleet.regions.note(&set);
     }
+}
+
+/// What the catalogue has for those components of a set whose definition changes and names no version.
+pub(super) fn resolved_anew(
+    fleet: &Fleet,
+    name: &ScaleSetName,
+    next: &Estate,
+) -> BTreeMap<Component, Version> {
+    let Ok(set) = fleet.set(name) else { return BTreeMap::new() };
+    let before = &set.spec.estate;
+    let said = |one: &Enrolment| (one.handler, one.minor, one.resolves, one.component.clone());
+    let differs = |one: &&Enrolment| {
+        one.resolves && before.enrolment(&one.subject).is_none_or(|was| said(was) != said(one))
+    };
+    let resolved = next.enrolments.iter().filter(differs).filter_map(|one| {
+        let version = resolve(fleet.releases.catalogue.get(&one.subject)?, one)?;
+        Some((one.component.clone(), version.version().clone()))
+    });
+    resolved.collect()
+}
+
+/// What was published of those components of a set of which a version was withdrawn.
+pub(super) fn withdrawn_of(set: &ScaleSet, releases: &Releases) -> BTreeMap<Component, Arc<Published>> {
+    let of = |one: &Enrolment| {
+        let published = releases.catalogue.get(&one.subject).filter(|it| it.has_withdrawn())?;
+        Some((one.component.clone(), Arc::clone(published)))
+    };
+    set.estate.enrolments.iter().filter_map(of).collect()
 }
 
 /// Goes by other rules from now on, and lets what is enrolled now join. A release that runs keeps its strategy.

@@ -3,3 +3,4 @@
 mod course;
 mod estate;
 mod people;
+mod versions;

@@ -32,25 +32,27 @@ pub(in crate::kernel) fn taken_up(fleet: &mut Fleet, memories: &mut Memories, no
     }
 }
 
-/// Lets every release look that has a reason to.
+/// Lets every release look that has a reason to: at the sets that were touched, and at all of them when it is dirty.
 pub(in crate::kernel) fn look(fleet: &mut Fleet, memories: &mut Memories, now: Now, out: &mut Out) {
     let due = fleet.releases.wake_at.is_some_and(|at| at <= now.at);
-    let mut all = std::mem::take(&mut fleet.releases.dirty) || due;
+    let mut all = std::mem::take(&mut fleet.releases.dirty);
     if fleet.releases.active().next().is_none() && fleet.releases.holding.is_empty() {
         fleet.releases.wake_at = None;
         return;
     }
+    if !all && !due && fleet.touched.is_empty() {
+        return;
+    }
     let mut touched: BTreeSet<ScaleSetName> = fleet.touched.clone();
     for _ in 0..ROUNDS {
-        if !all && touched.is_empty() {
-            return;
-        }
         let known = fleet.touched.clone();
-        let has_acted = round(fleet, memories, (&touched, all), now, out);
-        hold(fleet, memories, now, out);
+        let round = round(fleet, memories, (&touched, all), now, out);
+        if round.whole || fleet.releases.active().next().is_none() {
+            hold(fleet, memories, now, out);
+        }
         touched = fleet.touched.difference(&known).cloned().chain(touched.clone()).collect();
         all = std::mem::take(&mut fleet.releases.dirty);
-        if !has_acted && !all {
+        if !round.acted && !all {
             return;
         }
     }
@@ -59,21 +61,34 @@ pub(in crate::kernel) fn look(fleet: &mut Fleet, memories: &mut Memories, now: N
     fleet.releases.dirty = true;
 }
 
-/// One look of every release; gives whether anything followed from it.
+/// What has come of a look.
+struct Round {
+    /// Something followed from it.
+    acted: bool,
+    /// A release has looked at all of its sets.
+    whole: bool,
+}
+
+/// One look of every release.
 fn round(
     fleet: &mut Fleet,
     memories: &mut Memories,
     (touched, all): (&BTreeSet<ScaleSetName>, bool),
     now: Now,
     out: &mut Out,
-) -> bool {
+) -> Round {
     let numbers: Vec<u64> = fleet.releases.active().map(|release| release.number).collect();
     let mut starts: BTreeMap<ScaleSetName, Vec<Begun>> = BTreeMap::new();
     let mut rest: Vec<(u64, Action)> = Vec::new();
     let mut wake_at = None;
-    for number in numbers {
+    let mut whole = false;
+    let mut moved: BTreeSet<u64> = BTreeSet::new();
+    for number in numbers.iter().copied() {
         let Some(release) = fleet.releases.all.get(&number).cloned() else { continue };
         let mut next = Release::clone(&release);
+        if all {
+            next.looked = None;
+        }
         join(fleet, &mut next, (touched, all), out);
         let mine: BTreeSet<ScaleSetName> = match all {
             true => next.parts.keys().cloned().collect(),
@@ -81,8 +96,12 @@ fn round(
         };
         let estate = Estate { fleet, release: &release, now };
         let stepped = step(&mut next, &estate, &mine, now.at);
-        let Step { actions, changed, head_changed, wake_at: wakes } = stepped;
+        let Step { actions, changed, head_changed, wake_at: wakes, whole: is_whole } = stepped;
         wake_at = wake_at.into_iter().chain(wakes).min();
+        whole |= is_whole;
+        if !actions.is_empty() || !changed.is_empty() || head_changed {
+            moved.insert(number);
+        }
         if head_changed {
             out.writes.push(Write::Release(number, Some(Box::new(next.head()))));
         }
@@ -101,17 +120,28 @@ fn round(
                 other => rest.push((number, other)),
             }
         }
-        fleet.releases.all.insert(number, Arc::new(next));
+        // Where it was not looked at as a whole and nothing begins, it is as it was.
+        let is_same =
+            next.looked.as_ref().zip(release.looked.as_ref()).is_some_and(|(a, b)| Arc::ptr_eq(a, b));
+        if !is_same {
+            fleet.releases.all.insert(number, Arc::new(next));
+        }
     }
     fleet.releases.wake_at = wake_at;
-    let mut has_acted = !rest.is_empty();
+    // What has moved may let a pair of another release go on.
+    let mut has_acted = !rest.is_empty() || (numbers.len() > 1 && !moved.is_empty());
+    for number in numbers.iter().filter(|number| moved.iter().any(|other| other != *number)) {
+        if let Some(release) = fleet.releases.all.get_mut(number) {
+            Arc::make_mut(release).looked = None;
+        }
+    }
     for (name, begun) in starts {
         has_acted |= begin(fleet, memories, &name, &begun, now, out);
     }
     for (number, action) in rest {
         perform(fleet, memories, number, action, now, out);
     }
-    has_acted
+    Round { acted: has_acted, whole }
 }
 
 /// Sets that have the type in their model and are not known to a release join it at their place.
@@ -130,6 +160,7 @@ fn join(
         if let Some(part) = part_of(release, set) {
             out.writes.push(Write::ReleaseSet(release.number, name.clone(), Some(Box::new(part.clone()))));
             release.parts.insert(name.clone(), part);
+            release.looked = None;
         }
     }
 }
@@ -154,7 +185,9 @@ fn change(
     change: impl FnOnce(&mut Part),
 ) {
     let Some(release) = fleet.releases.all.get_mut(&number) else { return };
-    let Some(part) = Arc::make_mut(release).parts.get_mut(name) else { return };
+    let release = Arc::make_mut(release);
+    release.looked = None;
+    let Some(part) = release.parts.get_mut(name) else { return };
     change(part);
     out.writes.push(Write::ReleaseSet(number, name.clone(), Some(Box::new(part.clone()))));
 }

@@ -15,36 +15,78 @@ const KEPT_MAX: usize = 20;
 #[derive(Debug, Default)]
 pub(super) struct Checks {
     begun: BTreeSet<ScaleSetName>,
+    /// Sets with an upgrade under way: their region, and the zone of their batch in flight.
+    flying: BTreeMap<ScaleSetName, (Location, Option<Zone>)>,
+    /// The same by region, counted.
+    regions: BTreeMap<Location, Region>,
     pub(super) violations: Vec<String>,
 }
 
+/// A zone; instances without one are a zone of their own.
+type Zone = Option<String>;
+
+/// What is under way in a region.
+#[derive(Debug, Default)]
+struct Region {
+    sets: usize,
+    zones: BTreeMap<Zone, usize>,
+}
+
 impl Checks {
-    /// Looks at the sets with an upgrade under way.
-    pub(super) fn look(&mut self, fleet: &Fleet, active: &BTreeSet<ScaleSetName>) {
+    /// Looks at the sets that have changed in a turn.
+    pub(super) fn look(&mut self, fleet: &Fleet, changed: &[ScaleSetName]) {
         let Some((_, release)) = fleet.releases.all.get_max() else { return };
-        let mut zones: BTreeMap<&Location, BTreeSet<Option<&str>>> = BTreeMap::new();
-        let mut flying: BTreeSet<&Location> = BTreeSet::new();
-        for set in active.iter().filter_map(|name| fleet.set(name).ok()) {
-            let Some(upgrade) = set.active().filter(|upgrade| upgrade.is_forward()) else { continue };
+        let mut regions: BTreeSet<Location> = BTreeSet::new();
+        for set in changed.iter().filter_map(|name| fleet.set(name).ok()) {
+            let forward = set.active().filter(|upgrade| upgrade.is_forward());
             let region = &set.spec.estate.location;
-            flying.insert(region);
-            if upgrade.stage == Stage::InBatch {
-                let batch = upgrade.batches.get(upgrade.current);
-                zones.entry(region).or_default().extend(batch.map(|batch| batch.zone.as_deref()));
-            }
+            let in_batch = forward.filter(|upgrade| upgrade.stage == Stage::InBatch);
+            let zone = in_batch.and_then(|upgrade| upgrade.batches.get(upgrade.current));
+            let zone = zone.map(|batch| batch.zone.clone());
+            self.count(&set.spec.name, forward.map(|_| (region.clone(), zone)));
+            let Some(upgrade) = forward else { continue };
+            regions.insert(region.clone());
             self.batch(set, upgrade);
             if self.begun.insert(set.spec.name.clone()) {
                 self.begins(release, &set.spec.name);
             }
         }
-        for (region, zones) in zones.iter().filter(|(_, zones)| zones.len() > 1) {
-            self.say(format!("zones {zones:?} of {region} are in flight together"));
+        for region in &regions {
+            self.together(release, region);
         }
-        for (one, other) in &release.strategy.geo_pairs {
-            if flying.contains(one) && flying.contains(other) {
-                self.say(format!("the pair {one} and {other} is in flight together"));
+    }
+
+    /// What a set has under way from now on.
+    fn count(&mut self, name: &ScaleSetName, now: Option<(Location, Option<Zone>)>) {
+        if let Some((region, zone)) = self.flying.remove(name)
+            && let Some(counted) = self.regions.get_mut(&region)
+        {
+            counted.sets -= 1;
+            if let Some(count) = zone.as_ref().and_then(|zone| counted.zones.get_mut(zone)) {
+                *count -= 1;
             }
+            counted.zones.retain(|_, count| *count > 0);
         }
+        let Some((region, zone)) = now else { return };
+        let counted = self.regions.entry(region.clone()).or_default();
+        counted.sets += 1;
+        if let Some(zone) = &zone {
+            *counted.zones.entry(zone.clone()).or_default() += 1;
+        }
+        self.flying.insert(name.clone(), (region, zone));
+    }
+
+    /// One zone of a region, and no pair.
+    fn together(&mut self, release: &Release, region: &Location) {
+        let flies = |region: &Location| self.regions.get(region).is_some_and(|region| region.sets > 0);
+        let mut said = Vec::new();
+        if let Some(counted) = self.regions.get(region).filter(|counted| counted.zones.len() > 1) {
+            let zones: Vec<&Zone> = counted.zones.keys().collect();
+            said.push(format!("zones {zones:?} of {region} are in flight together"));
+        }
+        let pairs = release.strategy.paired(region).filter(|pair| flies(region) && flies(pair));
+        said.extend(pairs.map(|pair| format!("the pair {region} and {pair} is in flight together")));
+        said.into_iter().for_each(|what| self.say(what));
     }
 
     /// No batch is larger than the policy allows, and never all of more than one.

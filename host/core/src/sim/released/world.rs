@@ -166,8 +166,7 @@ impl World<'_> {
                 break;
             }
             if release.state_name() == "Halted" {
-                let have = self.have_it();
-                let (at, _) = *halted.get_or_insert((self.now.at, have));
+                let (at, _) = *halted.get_or_insert_with(|| (self.now.at, self.have_it()));
                 // What is in flight ends, and goes back; what comes after that is a retry of days later.
                 if self.active.is_empty() && self.due.is_empty() && self.now.at > at {
                     break;
@@ -208,9 +207,10 @@ impl World<'_> {
         }
         self.turns += 1;
         let turn = self.kernel.turn(events, self.now);
+        let changed: Vec<ScaleSetName> = turn.changed.sets.iter().cloned().collect();
         self.take_in(turn);
         let fleet = self.kernel.fleet().clone();
-        self.checks.look(&fleet, &self.active);
+        self.checks.look(&fleet, &changed);
     }
 
     fn take_in(&mut self, turn: Turn) {

@@ -3,7 +3,7 @@
 use phasegate_core::domain::{Decision, InstanceId, Now, Origin, Phase, Runs, Version};
 use phasegate_core::kernel::Fleet;
 use phasegate_core::kernel::report::{InstanceReport, instance};
-use phasegate_core::kernel::state::{InstanceState, Place, SetState, StandIn};
+use phasegate_core::kernel::state::{InstanceState, Place, SetState, StandIn, WantedAndWithdrawn};
 use phasegate_core::plan::Standing;
 use phasegate_wire as wire;
 
@@ -24,9 +24,21 @@ fn scale_set(set: &SetState, sources: &dyn Sources, now: Now) -> wire::ScaleSet 
     wire::ScaleSet {
         name: set.spec.name.to_string(),
         quarantined: super::quarantined(set),
+        withdrawn: set.wanted_and_withdrawn().into_iter().map(withdrawn).collect(),
         file_differs: words::file_differs(set),
         discovery: sources.of(&set.spec.name).map(|source| source.shown),
         instances: set.instances().map(|state| one(&instance(set, state, now), now)).collect(),
+    }
+}
+
+fn withdrawn(one: WantedAndWithdrawn) -> wire::WantedAndWithdrawn {
+    let WantedAndWithdrawn { change, withdrawn, new_ones } = one;
+    wire::WantedAndWithdrawn {
+        component: change.component.to_string(),
+        version: change.to.to_string(),
+        actor: withdrawn.by.to_string(),
+        reason: withdrawn.reason,
+        new_instances: new_ones.map(|version| version.to_string()),
     }
 }
 

@@ -34,7 +34,8 @@ pub(super) fn of(health: &HealthSettings, instances: usize) -> wire::CheckProbin
     };
     let each = each.filter(|_| health.sources.is_empty());
     let count = u64::try_from(instances).unwrap_or(u64::MAX);
-    let per_second = rounded(f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / health.interval.as_secs_f64());
+    let per_second =
+        rounded(f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / health.interval.as_secs_f64());
     let kib = if is_kept { KEPT_KIB } else { REST_KIB };
     wire::CheckProbing {
         instances,

@@ -103,9 +103,13 @@ fn what_was_said_again_before_silence_is_old_in_time() {
         rig.pass(INTERVAL);
         let decided = Decided { heard: Heard::Silence, ..round(rig.instance("0"), rig.now.at, &silent) };
         rig.turn(vec![Event::Judged(vec![decided])]);
-        let proceeds = rig.set().standing(rig.instance("0"), rig.now.at).participation()
-            == Some(Participation::Proceed);
-        assert!(!proceeds || rig.now.at.since(heard_at) <= freshness, "after {:?}", rig.now.at.since(heard_at));
+        let proceeds =
+            rig.set().standing(rig.instance("0"), rig.now.at).participation() == Some(Participation::Proceed);
+        assert!(
+            !proceeds || rig.now.at.since(heard_at) <= freshness,
+            "after {:?}",
+            rig.now.at.since(heard_at)
+        );
     }
 }
 
@@ -196,7 +200,11 @@ fn history(seed: u64) -> usize {
         for since in [at, at + Duration::from_millis(1), Timestamp(at.0 - 5_000), Timestamp(at.0 - 20_000)] {
             let of = |set: &SetState| {
                 let missing: BTreeSet<InstanceId> = set.unasked_since(since).cloned().collect();
-                (set.has_answered(set.instance(&one).unwrap(), since), missing, set.is_evidence_complete(since))
+                (
+                    set.has_answered(set.instance(&one).unwrap(), since),
+                    missing,
+                    set.is_evidence_complete(since),
+                )
             };
             assert_eq!(of(&set), of(&whole), "seed {seed}, step {step}");
         }

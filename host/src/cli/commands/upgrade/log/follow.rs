@@ -26,6 +26,7 @@ pub(super) fn run(client: &Client, args: &LogArgs) -> anyhow::Result<Exit> {
         print(args, &wire::Recorded { scale_set: log.scale_set.clone(), entry })?;
     }
     let wanted = Wanted {
+        kind: None,
         scale_set: Some(args.name.clone()),
         upgrade: args.upgrade.clone(),
         instance: args.instance.clone(),

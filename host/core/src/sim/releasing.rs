@@ -1,0 +1,229 @@
+//! Releases in a world: publishers, what people make of them, and what must hold at any time.
+//!
+//! The extensions are published, three sets are in two or three regions. What runs in a set is looked at by the rules of
+//! any upgrade.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::domain::{
+    Component, Enrolment, Estate, ExtensionName, ExtensionType, HandlerVersion, Location, ReleaseId,
+    ReleaseVersion, ScaleSetName, UpgradeId,
+};
+use crate::kernel::command::{Begins, Enrol, ReleaseCommand, ReleaseWish, ThenBack};
+use crate::kernel::{Command, Fleet, ReleaseRules, SetState, TypeRules};
+use crate::release::{How, Part, Release, ReleaseState, Run, Strategy};
+use crate::rollout::invariants::Rule;
+use crate::rollout::{Purpose, Stage, Upgrade};
+
+use super::people::Why;
+use super::scenario::Scenario;
+use super::world::{BEGIN, World};
+
+/// Versions of each type that a world publishes.
+const PUBLISHED_MAX: u32 = 3;
+
+/// What is left of a release so long after the faults have stopped is stopped by a person.
+const PATIENCE: Duration = Duration::from_secs(20 * 60);
+
+/// What is remembered of the releases of a world.
+#[derive(Debug, Default)]
+pub(super) struct Releasing {
+    published: BTreeMap<ExtensionType, u32>,
+    begun: BTreeSet<UpgradeId>,
+}
+
+fn region(number: usize) -> Location {
+    Location::parse(&format!("r{number}")).unwrap()
+}
+
+fn subject(extension: u32) -> ExtensionType {
+    ExtensionType::new("contoso", &format!("extension-{extension}")).unwrap()
+}
+
+fn version(minor: u32) -> ReleaseVersion {
+    ReleaseVersion::parse(&format!("1.{minor}")).unwrap()
+}
+
+/// Where a set stands: several in one region, or each in its own.
+pub(super) fn estate(scenario: &Scenario, set: usize) -> Estate {
+    if !scenario.releases {
+        return Estate::default();
+    }
+    let regions = match scenario.instances % 3 {
+        0 => [0, 0, 1],
+        1 => [0, 1, 2],
+        _ => [0, 1, 1],
+    };
+    let enrolment = |number: u32| Enrolment {
+        subject: subject(number),
+        component: Component::Extension(ExtensionName::parse(&format!("extension-{number}")).unwrap()),
+        automatic: true,
+        minor: true,
+        handler: HandlerVersion { major: 1, minor: 0 },
+        resolves: false,
+    };
+    Estate {
+        location: region(regions.get(set).copied().unwrap_or_default()),
+        enrolments: (0..scenario.extensions).map(enrolment).collect(),
+        ..Estate::default()
+    }
+}
+
+/// What releases of a world go by.
+pub(super) fn rules(scenario: &Scenario) -> ReleaseRules {
+    if !scenario.releases {
+        return ReleaseRules::default();
+    }
+    let strategy = Strategy {
+        region_phases: vec![vec![region(0)], vec![region(1)]],
+        geo_pairs: vec![(region(2), region(1))],
+        bake: Duration::from_secs(60),
+        max_failed_sets: 1,
+        retry_after: Duration::from_secs(90),
+        retry_limit: 1,
+        ..Strategy::default()
+    };
+    let types = (0..scenario.extensions).map(|number| (subject(number), TypeRules { versions_max: 100 }));
+    ReleaseRules { strategy, types: types.collect(), require_feature: false }
+}
+
+impl World {
+    /// Publishers publish, and people do with releases what they like. When all is quiet, they let them go on, and in the
+    /// end stop what is left.
+    pub(super) fn people_and_releases(&mut self) {
+        let Some(fleet) = self.kernel.as_ref().map(|kernel| kernel.fleet().clone()) else { return };
+        if self.is_quiet() {
+            return self.people_see_to_the_end(&fleet);
+        }
+        let number = u32::try_from(self.rng.between(0, u64::from(self.scenario.extensions - 1))).unwrap();
+        let type_ = subject(number);
+        let count = self.releasing.published.entry(type_.clone()).or_default();
+        if *count < PUBLISHED_MAX && self.rng.chance(300) {
+            *count += 1;
+            let version = version(4 + *count);
+            let begins = if self.rng.chance(900) { Begins::ByItself } else { Begins::WhenStarted };
+            self.ask_of_releases(ReleaseCommand::Publish {
+                subject: type_.clone(),
+                version,
+                digest: None,
+                begins,
+            });
+        }
+        if self.rng.chance(60) {
+            let set = usize::try_from(self.rng.between(0, 2)).unwrap();
+            let enrol = if self.rng.chance(500) { Enrol::Out } else { Enrol::In };
+            self.ask_of_releases(ReleaseCommand::Enrol(self.name(set), type_.clone(), enrol));
+        }
+        let active: Vec<(ReleaseId, ReleaseVersion, usize)> = fleet
+            .releases
+            .active()
+            .map(|release| (release.id.clone(), release.version.clone(), release.phases.len()))
+            .collect();
+        for (id, version, phases) in active {
+            if !self.rng.chance(150) {
+                continue;
+            }
+            let phase = usize::try_from(self.rng.between(0, phases as u64)).unwrap();
+            let wishes = [
+                ReleaseWish::Pause,
+                ReleaseWish::Resume,
+                ReleaseWish::Resume,
+                ReleaseWish::Approve(phase),
+                ReleaseWish::Approve(phase),
+                ReleaseWish::Stop,
+                ReleaseWish::RollBack,
+            ];
+            let wish = self.rng.pick(&wishes).copied().unwrap();
+            if self.rng.chance(900) {
+                self.ask_of_releases(ReleaseCommand::Wish(id, wish));
+            } else {
+                let then = if self.rng.chance(500) { ThenBack::Stay } else { ThenBack::GoBack };
+                self.ask_of_releases(ReleaseCommand::Withdraw { subject: type_.clone(), version, then });
+            }
+        }
+    }
+
+    fn people_see_to_the_end(&mut self, fleet: &Fleet) {
+        let is_late = self.now.since(BEGIN) >= self.scenario.quiet_after + PATIENCE;
+        let wish = |release: &Release| match release.state {
+            ReleaseState::Running | ReleaseState::Halted if is_late => Some(ReleaseWish::Stop),
+            ReleaseState::Halted => Some(ReleaseWish::Resume),
+            ReleaseState::Running if release.paused => Some(ReleaseWish::Resume),
+            ReleaseState::Running | ReleaseState::Ending(_) | ReleaseState::Ended(..) => None,
+        };
+        let all: Vec<(ReleaseId, ReleaseWish)> =
+            fleet.releases.active().filter_map(|it| Some((it.id.clone(), wish(it)?))).collect();
+        for (id, wish) in all {
+            self.ask_of_releases(ReleaseCommand::Wish(id, wish));
+        }
+    }
+
+    fn ask_of_releases(&mut self, command: ReleaseCommand) {
+        self.ask(Command::Releases(Box::new(command)), Why::Whatever);
+    }
+
+    /// One zone of a region and no pair; no region phase before its predecessor; nobody who is opted out.
+    pub(super) fn releases_hold(&mut self) {
+        let Some(fleet) = self.kernel.as_ref().map(|kernel| kernel.fleet().clone()) else { return };
+        let mut zones: BTreeMap<Location, Vec<(ScaleSetName, Option<String>)>> = BTreeMap::new();
+        let mut regions: BTreeSet<Location> = BTreeSet::new();
+        for set in fleet.sets() {
+            let Some(upgrade) = set.active().filter(|upgrade| waits_for_others(upgrade)) else { continue };
+            let region = &set.spec.estate.location;
+            if !upgrade.releases.is_empty() {
+                regions.insert(region.clone());
+                if self.releasing.begun.insert(upgrade.id.clone()) {
+                    self.a_set_begins(&fleet, set, upgrade);
+                }
+            }
+            let crosses = upgrade.policy.rolling.enable_cross_zone_upgrade;
+            let batch = upgrade.batches.get(upgrade.current);
+            if let Some(batch) = batch.filter(|_| upgrade.stage == Stage::InBatch && !crosses) {
+                zones.entry(region.clone()).or_default().push((set.spec.name.clone(), batch.zone.clone()));
+            }
+        }
+        for (region, flying) in zones {
+            if flying.iter().map(|(_, zone)| zone).collect::<BTreeSet<_>>().len() > 1 {
+                self.violation(
+                    Rule::Borders,
+                    format!("zones of {region} are in flight together: {flying:?}"),
+                );
+            }
+        }
+        if regions.contains(&region(1)) && regions.contains(&region(2)) {
+            self.violation(Rule::Borders, "a pair is in flight together".to_owned());
+        }
+    }
+
+    fn a_set_begins(&mut self, fleet: &Fleet, set: &SetState, upgrade: &Upgrade) {
+        let name = &set.spec.name;
+        for id in &upgrade.releases {
+            let Some(release) = fleet.releases.release(id) else { continue };
+            let Some(part) = release.parts.get(name).filter(|part| part.run == Run::Runs) else { continue };
+            if fleet.releases.opted_out.contains_key(&(name.clone(), release.subject.clone())) {
+                self.violation(Rule::Consent, format!("{id} begins in `{name}`, which is opted out"));
+            }
+            let excused = release.excused.get(&part.phase);
+            let mut before = release.parts.iter().filter(|(_, other)| other.phase < part.phase);
+            let is_waited_for = |name: &ScaleSetName| excused.is_none_or(|sets| !sets.contains(name));
+            if let Some((first, other)) = before.find(|(name, other)| is_waited_for(name) && is_open(other)) {
+                let detail = format!("{id} begins in `{name}` before `{first}`, which is {:?}", other.run);
+                self.violation(Rule::Phases, detail);
+            }
+        }
+    }
+}
+
+/// Whether an upgrade is one that has to wait for what is in flight beside it.
+fn waits_for_others(upgrade: &Upgrade) -> bool {
+    upgrade.is_forward() && upgrade.bypass.is_none() && upgrade.purpose == Purpose::Forward
+}
+
+fn is_open(part: &Part) -> bool {
+    match &part.run {
+        Run::Waits | Run::GoesBack | Run::Ended { how: How::Incomplete | How::Cancelled, .. } => true,
+        Run::Runs => !part.passed_over,
+        Run::Left(_) | Run::Done | Run::Back | Run::Ended { how: How::Faulted, .. } => false,
+    }
+}
