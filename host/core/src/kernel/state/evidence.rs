@@ -6,7 +6,8 @@
 
 use imbl::OrdSet;
 
-use crate::domain::{Claim, Heard, InstanceId, Timestamp};
+use crate::domain::{Claim, Decision, Heard, InstanceId, Timestamp};
+use crate::plan::is_answered;
 
 /// How often in a row an instance that was well has to miss a probe before its silence counts: asked once, and twice
 /// again, whatever one missed probe does to its health.
@@ -143,8 +144,8 @@ impl Word {
     }
 
     /// Whether a round would move nothing in here but times.
-    pub(super) fn would_repeat(&self, heard: Heard, claim: Claim, has_word: bool) -> bool {
-        let same = Settled { claim, is_answer: has_word };
+    pub(super) fn would_repeat(&self, heard: Heard, decision: &Decision) -> bool {
+        let same = Settled { claim: decision.claim, is_answer: is_answered(decision) };
         let is_settled = self.missed.is_empty() && self.silent_since.is_none() && self.has_spoken;
         heard == Heard::Answer && is_settled && self.settled == Some(same)
     }

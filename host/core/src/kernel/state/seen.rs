@@ -177,7 +177,7 @@ impl InstanceState {
             && (!is_answered(decision) || self.is_latest_answered())
             // Neither a streak of claims nor a grace period is under way.
             && self.fold.settled(decision.claim) == Settled::Forever
-            && self.word.would_repeat(*heard, decision.claim, is_answered(decision))
+            && self.word.would_repeat(*heard, decision)
             && self.memory.as_deref() == decision.memory.as_deref()
     }
 
