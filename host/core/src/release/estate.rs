@@ -14,7 +14,7 @@ pub trait EstateView {
     fn is_in_flight_elsewhere(&self, region: &Location) -> bool;
 }
 
-/// What is known of a set.
+/// What is known of a set. How its instances are is not looked at while its upgrade in the release is under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// Whether it is part of the release, and what has to be done there.

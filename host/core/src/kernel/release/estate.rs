@@ -30,7 +30,11 @@ impl EstateView for Estate<'_> {
             None => Err(Left::NotEnrolled),
             Some(enrolment) => standing(self.fleet, set, enrolment, to),
         };
-        let looked = looked_at(set, part, to, self.now);
+        let child = child(set, part);
+        // While its upgrade is under way each event of it would cost a look at all of its instances, for nothing.
+        let goes_on = matches!(part.run, Run::Runs | Run::GoesBack)
+            && child.as_ref().is_some_and(|child| child.end == ChildEnd::Running);
+        let looked = (!goes_on).then(|| looked_at(set, part, to, self.now));
         let standing = standing.and_then(|moves| match moves {
             Moves::Up if part.run != Run::Runs && is_too_unhealthy(self.fleet, set) => {
                 Err(Left::HeldUnhealthy)
@@ -39,13 +43,13 @@ impl EstateView for Estate<'_> {
         });
         Some(Facts {
             standing,
-            child: child(set, part),
+            child,
             busy: set.active().filter(|one| part.upgrade.as_ref() != Some(&one.id)).map(|one| one.id.clone()),
             initializing: set.census().initializing().len(),
             unhealthy: set.census().unhealthy().iter().cloned().collect(),
-            well: looked.well,
-            complete: looked.complete,
-            shown: looked.tally.at_version > 0,
+            well: looked.as_ref().map_or(Well::NotKnown, |looked| looked.well),
+            complete: looked.as_ref().is_some_and(|looked| looked.complete),
+            shown: looked.as_ref().is_some_and(|looked| looked.tally.at_version > 0),
             retry: set.spec.retry,
         })
     }
