@@ -165,8 +165,8 @@ mutant brake-of-a-rollback $gate 'upgrade.purpose != Purpose::Manual && limit.is
 mutant stop-leaves-the-driver-at-it rollout/stopping.rs 'if ends {' 'if false && ends {'
 mutant stop-does-not-wait-for-the-driver rollout/stopping.rs 'if upgrade.members.in_flight().next().is_some() {' 'if false {'
 mutant stop-leaves-the-judged-of-the-batch rollout/stopping.rs 'back.try_again_to_restore();' ''
-mutant resume-is-for-ever $step 'Wish::Resume if upgrade.paused => upgrade.paused = false,' 'Wish::Resume if upgrade.paused => {
-            upgrade.paused = false;
+mutant resume-is-for-ever $step 'Wish::Resume if upgrade.paused => end_pause(upgrade, now),' 'Wish::Resume if upgrade.paused => {
+            end_pause(upgrade, now);
             upgrade.resumed.extend(waiting::checkpoint_behind(upgrade));
         }'
 mutant not-now-is-asked-only-at-the-end $deferred 'next.is_none_or(|next| *phase <= next);' 'next.is_none_or(|next| *phase < next);'
@@ -187,10 +187,10 @@ mutant resume-asks-again $step '        ask(upgrade, &instance, out);
     }
 }
 
-/// Nobody looked for so long' '    }
+/// Those that were not heard' '    }
 }
 
-/// Nobody looked for so long'
+/// Those that were not heard'
 mutant prepare-anew $step '*until = (*until).max(now + upgrade.policy.prepare_max);' 'let _ = until;'
 mutant wait-for-a-fleet-that-went-down $step 'upgrade.recovering_until = Some(now + upgrade.policy.gate.deadline);' 'upgrade.recovering_until = None;'
 mutant unrecorded-change $step '        out.changed.insert(instance.clone());
@@ -294,7 +294,7 @@ mutant life-watch-ends-unseen lifecycle/watch.rs ' || observations == 0 {' ' {'
 mutant life-reload-takes-over-what-took-over lifecycle/reload/take_up.rs 'before.filter(|before| *before != active.generation) {' 'before.filter(|_| false) {'
 
 # What a batch is admitted on, and when a host doubts itself.
-times=rollout/timeouts.rs verdict=rollout/verdict.rs moved=rollout/reconfigured.rs adopted=rollout/adopt.rs newcomer=kernel/state.rs
+times=rollout/timeouts.rs verdict=rollout/verdict.rs moved=rollout/reconfigured.rs adopted=rollout/adopt.rs newcomer=kernel/state/given.rs
 mutant times-never-over $times 'find(|limit| limit.left.is_zero())' 'find(|_| false)'
 mutant times-count-in-a-pause $times '        return Some(now);
     }
@@ -404,7 +404,15 @@ mutant trip-up-again-in-spite-of-skip rollout/trip.rs 'if member.trip == Trip::B
 mutant trip-not-held kernel/ended.rs '    hold_without_way_back(set, &upgrade, now, out);' ''
 mutant hooks-driver-does-not-wait rollout/hooks.rs 'if kinds.has(HookKind::BeforeInstance) {' 'if kinds.has(HookKind::BeforeInstance) && false {'
 mutant hooks-none-after rollout/hooks.rs 'if kinds.has(HookKind::AfterInstance) {' 'if kinds.has(HookKind::AfterInstance) && false {'
-mutant hooks-failed-is-well rollout/hooks.rs '(Moment::Before, Some(reason)) => member.is_barred(direction, reason),' '(Moment::Before, Some(_)) => return Some(then),'
+mutant hooks-failed-is-well rollout/hooks.rs '(Moment::Before, Some(reason)) => {' '(Moment::Before, Some(_)) if direction == Direction::Forward => return Some(then),
+        (Moment::Before, Some(reason)) => {'
+mutant hooks-permit-for-ever rollout/hooks.rs 'if !is_held && !is_another {' 'if !is_another {'
+mutant hooks-permit-anybody rollout/hooks.rs 'if !is_held && !is_another {' 'if !is_held {'
+mutant hooks-after-is-not-run-again rollout/hooks.rs 'current.filter(|_| stop.is_none() || result.is_ok())' 'current'
+mutant gone-leaves-at-once kernel/members.rs 'upgrade.members.get(id).is_some_and(Member::is_in_hand);
+    let waits' 'upgrade.members.get(id).is_some_and(|_| false);
+    let waits'
+mutant silent-is-forgotten rollout/reasked.rs 'upgrade.reask.extend(heard);' ''
 mutant hooks-batch-goes-on rollout/hooks.rs 'if let Some(reason) = failed.filter(|_| !upgrade.cancel_requested) {' 'if let Some(reason) = failed.filter(|_| false) {'
 mutant hooks-batch-stays-open rollout/hooks.rs 'upgrade.hooked.before == Some(upgrade.current) && begin(upgrade, BatchHook::AfterNothing, out)' 'false'
 mutant hooks-late-answer-is-heard kernel/hooks.rs 'if !is_awaited(set, &operation) {' 'if false {'
@@ -426,11 +434,11 @@ mutant kernel-reload-in-parts kernel/mod.rs 'return Err(refusal);
         }
         let mut taken'
 
-mutant release-gate-never-shuts release/step.rs '(phase > *first).then_some((*first, set))' '(phase > *first && phase > 99).then_some((*first, set))'
-mutant release-approval-is-permanent release/step.rs 'sets.retain(|name| !is_over(name));' 'sets.retain(|name| !is_over(name) || true);'
-mutant release-approval-is-for-all release/step.rs 'if part.phase < *phase && !is_excused && is_first {' 'if false && part.phase < *phase && !is_excused && is_first {'
-mutant release-bake-does-not-count release/step.rs 'part.seen_well && part.well_since.is_some_and(baked)' 'part.well_since.is_some()'
-mutant release-what-nobody-asked-counts release/step.rs 'part.seen_well && part.well_since.is_some_and(baked)' 'part.well_since.is_some_and(baked)'
+mutant release-gate-never-shuts release/gates.rs '(phase > *first).then_some((*first, set))' '(phase > *first && phase > 99).then_some((*first, set))'
+mutant release-approval-is-permanent release/gates.rs 'sets.retain(|name| !is_over(name));' 'sets.retain(|name| !is_over(name) || true);'
+mutant release-approval-is-for-all release/gates.rs 'if part.phase < *phase && !is_excused && is_first {' 'if false && part.phase < *phase && !is_excused && is_first {'
+mutant release-bake-does-not-count release/gates.rs 'part.seen_well && part.well_since.is_some_and(baked)' 'part.well_since.is_some()'
+mutant release-what-nobody-asked-counts release/gates.rs 'part.seen_well && part.well_since.is_some_and(baked)' 'part.well_since.is_some_and(baked)'
 mutant release-evidence-is-not-revoked release/step.rs 'if part.well_since.take().is_some() {' 'if part.well_since.is_none() {'
 mutant release-pair-of-its-own release/reasons.rs 'flying.contains(pair) || estate' 'estate'
 mutant release-pair-of-another release/reasons.rs 'flying.contains(pair) || estate.is_in_flight_elsewhere(pair)' 'flying.contains(pair)'
