@@ -120,7 +120,7 @@ mutant budget-check $limits 'limit.is_exceeded_by(unhealthy, total)' 'limit.is_e
 mutant machines-all-at-once $limits 'Some(most.saturating_sub(flying))' 'Some(most.max(usize::MAX - flying))'
 mutant batch-of-the-whole-set plan/mod.rs 'input.batches_before + index, whole.of_domain(domain))' 'input.batches_before + index, input.total)'
 mutant room $admission 'if upgrade.is_forward() { room(upgrade, number, fleet) }' 'if false { room(upgrade, number, fleet) }'
-mutant room-forgets-the-rest $limits 'if !stays && !fleet.health(id).is_unhealthy() && !doubted.contains(id) {' 'if !stays && fleet.health(id).is_unhealthy() {'
+mutant room-forgets-the-rest $limits 'if !stays && !down.contains(id) && !doubted.contains(id) {' 'if !stays && down.contains(id) {'
 mutant batch-of-those-that-were-there $limits 'of_batch(batch).take(batch_max)' 'of_batch(batch).take(batch_max.max(usize::MAX))'
 mutant any-initializing $waiting 'if fleet.initializing_count() > 0 {
         // It ends' 'if false {
@@ -406,8 +406,8 @@ mutant hooks-driver-does-not-wait rollout/hooks.rs 'if kinds.has(HookKind::Befor
 mutant hooks-none-after rollout/hooks.rs 'if kinds.has(HookKind::AfterInstance) {' 'if kinds.has(HookKind::AfterInstance) && false {'
 mutant hooks-failed-is-well rollout/hooks.rs '(Moment::Before, Some(reason)) => {' '(Moment::Before, Some(_)) if direction == Direction::Forward => return Some(then),
         (Moment::Before, Some(reason)) => {'
-mutant hooks-permit-for-ever rollout/hooks.rs 'if !is_held && !is_another {' 'if !is_another {'
-mutant hooks-permit-anybody rollout/hooks.rs 'if !is_held && !is_another {' 'if !is_held {'
+mutant hooks-permit-for-ever rollout/admission.rs 'if stopped(upgrade, fleet, now).is_some() && hooks::withdraw(upgrade, out) {' 'if false {'
+mutant hooks-permit-anybody rollout/admission.rs 'if hooks::is_for_others(upgrade, &admitted) {' 'if false {'
 mutant hooks-after-is-not-run-again rollout/hooks.rs 'current.filter(|_| stop.is_none() || result.is_ok())' 'current'
 mutant gone-leaves-at-once kernel/members.rs 'upgrade.members.get(id).is_some_and(Member::is_in_hand);
     let waits' 'upgrade.members.get(id).is_some_and(|_| false);

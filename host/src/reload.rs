@@ -233,18 +233,25 @@ impl Reloader {
     fn told(&self, taken: &[(PluginName, Box<TakenUp>)]) -> TakenUpAll {
         let mut all = TakenUpAll::default();
         let fleet = self.door.view();
+        let mut said_already = Vec::new();
         for (name, taken) in taken {
-            if taken.changed == Part::Changed || taken.from != taken.to {
+            let is_changed = taken.changed == Part::Changed;
+            if is_changed || taken.from != taken.to {
                 all.changed.push(named(name, taken.from, taken.to));
             }
-            // What was refused is told as what is not in force.
-            let not_looked_at =
-                taken.warning.iter().filter(|fact| matches!(fact, lifecycle::Fact::NotLookedAt { .. }));
+            // Where nothing is new of it, what was refused is told as what is not in force.
+            let warning = taken
+                .warning
+                .as_ref()
+                .filter(|fact| is_changed || matches!(fact, lifecycle::Fact::NotLookedAt { .. }));
+            if is_changed || warning.is_some() {
+                said_already.push(name.clone());
+            }
             let left = fleet.plugin(name).ok().and_then(|life| lifecycle::left_alone(life));
-            let facts = not_looked_at.cloned().chain(left);
+            let facts = warning.cloned().into_iter().chain(left);
             all.warnings.extend(facts.map(|fact| Said { plugin: name.clone(), fact }.to_string()));
         }
-        all.not_in_force = self.not_in_force();
+        all.not_in_force = self.not_in_force(&said_already);
         all
     }
 
@@ -252,7 +259,7 @@ impl Reloader {
     fn told_again(&self, before: StoredReload) -> wire::Reload {
         let mut changed = sets_changed(&before.sets);
         changed.extend(before.plugins.iter().map(|(name, taken)| named(name, taken.from, taken.to)));
-        let (not_in_force, file_differs) = (self.not_in_force(), self.file_differs());
+        let (not_in_force, file_differs) = (self.not_in_force(&[]), self.file_differs());
         wire::Reload { changed, warnings: Vec::new(), not_in_force, file_differs }
     }
 
@@ -261,9 +268,10 @@ impl Reloader {
         self.door.view().sets().flat_map(|set| words::file_differs(set)).collect()
     }
 
-    fn not_in_force(&self) -> Vec<String> {
+    fn not_in_force(&self, said_already: &[PluginName]) -> Vec<String> {
         let fleet = self.door.view();
-        let refused = fleet.plugins().filter_map(|life| {
+        let others = fleet.plugins().filter(|life| !said_already.contains(life.name()));
+        let refused = others.filter_map(|life| {
             let why = lifecycle::not_in_force(life)?;
             Some(format!("what the file says of plugin `{}` is not in force: {why}", life.name()))
         });

@@ -1,5 +1,6 @@
 //! Asks one instance once, as a host would, for an author who wants to see a live answer.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,8 +8,8 @@ use crate::net::address::parse_address;
 use crate::net::url::{HttpUrl, Scheme};
 use crate::probe::{Target, once};
 use phasegate_core::domain::{
-    Address, HealthSettings, InstanceFacts, Observation, PluginName, ProbeConnection, ProbeProtocol, Profile,
-    Shortage,
+    Address, Answer, HealthSettings, Instance, InstanceFacts, Observation, PluginName, ProbeConnection,
+    ProbeProtocol, Profile, ScaleSet, Shortage,
 };
 
 /// Largest body that is taken; as large as a host takes by default.
@@ -86,6 +87,28 @@ impl Question<'_> {
             ],
         })
     }
+}
+
+/// What the probe of a scale set brings that one of its instances answers.
+pub type Probing = Pin<Box<dyn Future<Output = Result<Answer, Shortage>> + Send>>;
+
+/// Asks one instance as its configuration says, with a limit for the whole exchange.
+pub fn as_configured<D>(set: &ScaleSet<D>, instance: &Instance, timeout: Duration) -> Probing {
+    let facts = InstanceFacts {
+        id: instance.id.clone(),
+        scale_set: set.name.clone(),
+        region: instance.region.clone(),
+        zone: instance.zone.clone(),
+        fault_domain: instance.fault_domain,
+        update_domain: instance.update_domain,
+        version: None,
+        desired_version: None,
+        labels: instance.labels.clone(),
+    };
+    let settings = Arc::new(HealthSettings { timeout, ..set.health.clone() });
+    let address = instance.address.clone();
+    let plugin = set.plugin.clone();
+    Box::pin(once(Target { plugin, facts: Arc::new(facts), address, settings, epoch: 0 }))
 }
 
 fn wrong(url: &str, why: &impl ToString) -> AskError {

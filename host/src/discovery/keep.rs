@@ -106,6 +106,12 @@ pub(super) fn keep(
     Kept { delta, held }
 }
 
+/// Those that stay until they are named again or a person lets them go, whatever else the source says.
+pub(super) fn too_many(held: Option<&Held>) -> BTreeSet<InstanceId> {
+    let held = held.filter(|held| matches!(held.why, Why::TooMany(_)));
+    held.map(|held| held.gone.clone()).unwrap_or_default()
+}
+
 /// Whether so many of so many are more than a share.
 fn exceeds(count: usize, of: usize, max: Percent) -> bool {
     (count as u128) * 100 > (of as u128) * u128::from(max.get())

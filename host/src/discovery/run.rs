@@ -138,10 +138,19 @@ impl Discoveries {
             let (behind, last) = (behind.clone(), None);
             let looked = Looked { read: None, seen: None };
             let Before { instances: before, held } = before;
-            let (of, why) = (before.len(), Why::TooMany(config.max_removed));
-            let held = (!held.is_empty()).then_some(Held { gone: held, of, why });
             tasks.push((
-                Looker { name, config, behind, clock, view, before, last, held, looked },
+                Looker {
+                    name,
+                    config,
+                    behind,
+                    clock,
+                    view,
+                    before,
+                    last,
+                    held: None,
+                    held_before: held,
+                    looked,
+                },
                 accepted,
                 done,
             ));
@@ -217,6 +226,8 @@ struct Looker {
     /// What the last look found, while nothing of it is left to be told.
     last: Option<Last>,
     held: Option<Held>,
+    /// Who was held when the host before this one ended, until the first look.
+    held_before: BTreeSet<InstanceId>,
     looked: Looked,
 }
 
@@ -344,7 +355,8 @@ impl Looker {
         let known =
             self.last.as_ref().filter(|last| Arc::ptr_eq(&last.listed, listed)).map(|last| last.bytes);
         let (config, before, listed) = (self.config.clone(), self.before.clone(), Arc::clone(listed));
-        let held = too_many(self.held.as_ref());
+        let mut held = keep::too_many(self.held.as_ref());
+        held.extend(self.held_before.iter().cloned());
         let accepted = accepted.cloned().unwrap_or_default();
         // So many entries take a while, and other sets are looked at meanwhile.
         let work = move || {
@@ -369,16 +381,18 @@ impl Looker {
     /// Tells what is another, and notes what is held.
     async fn take_over(&mut self, found: Found, kept: Kept, by: Option<By>) -> Result<(), AcceptError> {
         let Kept { delta, held } = kept;
-        if !delta.is_empty() || too_many(held.as_ref()) != too_many(self.held.as_ref()) {
+        if !delta.is_empty() || keep::too_many(held.as_ref()) != keep::too_many(self.held.as_ref()) {
             let (scale_set, source) = (self.name.clone(), self.config.source.to_string());
             let counts = (delta.added.len(), delta.removed.len(), delta.changed.len());
-            let told = Told { scale_set, delta: delta.clone(), held: too_many(held.as_ref()), by, source };
+            let told =
+                Told { scale_set, delta: delta.clone(), held: keep::too_many(held.as_ref()), by, source };
             if let Err(why) = (self.behind.tell)(told).await {
                 self.last = None;
                 self.failed(&format!("says something new that could not be taken over: {why}"));
                 return Err(AcceptError::Refused(why));
             }
             self.before = keep::apply(&self.before, &delta);
+            self.held_before.clear();
             let (added, removed, changed) = counts;
             if !delta.is_empty() {
                 tracing::info!(
@@ -459,12 +473,6 @@ impl Looker {
         }
         self.held = held;
     }
-}
-
-/// Those that stay until they are named again or a person lets them go, whatever else the source says.
-fn too_many(held: Option<&Held>) -> BTreeSet<InstanceId> {
-    let held = held.filter(|held| matches!(held.why, Why::TooMany(_)));
-    held.map(|held| held.gone.clone()).unwrap_or_default()
 }
 
 /// Why instances stay that a source does not name, and what to do.

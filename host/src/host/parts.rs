@@ -23,8 +23,8 @@ use crate::probe::{Ended, Prober, Target, placed};
 use crate::recording::{self, Recorder, Used};
 use crate::shell::{self, Door, Drivers, Forget, Ground, Remember};
 use phasegate_core::domain::{
-    By, DriverPace, DriverWord, ExtensionType, Instance, InstanceFacts, InstanceId, Origin, Outcome,
-    PluginName, ScaleSetName,
+    By, DriverPace, DriverWord, ExtensionType, InstanceFacts, InstanceId, Origin, Outcome, PluginName,
+    ScaleSetName,
 };
 use phasegate_core::kernel::command::{Begins, Discovered, ReleaseCommand};
 use phasegate_core::kernel::effect::Ask;

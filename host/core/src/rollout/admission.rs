@@ -123,8 +123,7 @@ pub(super) fn between(
             live::ask_again(upgrade, fleet, now, out);
         }
     }
-    let is_held = stopped(upgrade, fleet, now).is_some();
-    if hooks::withdraw(upgrade, is_held, out) {
+    if stopped(upgrade, fleet, now).is_some() && hooks::withdraw(upgrade, out) {
         return true;
     }
     if let Some(waiting) = waiting(upgrade, fleet, resume_at, now) {
@@ -166,6 +165,9 @@ pub(super) fn between(
         return true;
     }
     let admitted = narrow(upgrade, fleet, out);
+    if hooks::is_for_others(upgrade, &admitted) {
+        return hooks::withdraw(upgrade, out);
+    }
     if trip::begin(upgrade, &admitted, fleet, now, out) {
         return true;
     }

@@ -362,16 +362,19 @@ pub(super) fn close(upgrade: &mut Upgrade, out: &mut Step) -> bool {
     upgrade.hooked.before == Some(upgrade.current) && begin(upgrade, BatchHook::AfterNothing, out)
 }
 
-/// What the hook before the next batch has permitted it has permitted then, and for those that it was told of. Where
-/// something holds the batch since, or others are in it, its word counts no more: the hook after is run, and the one
-/// before again when the batch could begin. Gives whether it was so.
-pub(super) fn withdraw(upgrade: &mut Upgrade, is_held: bool, out: &mut Step) -> bool {
-    if upgrade.hooked.before != Some(upgrade.current) {
-        return false;
-    }
+/// What the hook before the next batch has permitted it has permitted then, and for those that it was told of: whether
+/// these are others.
+pub(super) fn is_for_others(upgrade: &Upgrade, admitted: &[InstanceId]) -> bool {
     let told = &upgrade.hooked.of;
-    let is_another = !told.is_empty() && members(upgrade).iter().any(|id| !told.contains(id));
-    if !is_held && !is_another {
+    upgrade.hooked.before == Some(upgrade.current)
+        && !told.is_empty()
+        && admitted.iter().any(|id| !told.contains(id))
+}
+
+/// The word of the hook before the next batch counts no more: the one after is run, and the one before again when the
+/// batch could begin. Gives whether there was one.
+pub(super) fn withdraw(upgrade: &mut Upgrade, out: &mut Step) -> bool {
+    if upgrade.hooked.before != Some(upgrade.current) {
         return false;
     }
     if !close(upgrade, out) {

@@ -65,11 +65,16 @@ pub(super) fn room(upgrade: &Upgrade, batch: u32, fleet: &dyn FleetView) -> usiz
     let batch_max = rolling.batch_max(fleet.whole_of(rolling.batch_of, domain));
     let batch_max = batch_max.min(room_in_group(upgrade, fleet).unwrap_or(usize::MAX));
     let doubted: BTreeSet<InstanceId> = fleet.doubted(upgrade.evidence_from).into_iter().collect();
+    // Only who is counted: a process that has just ended looks down before it is.
+    let down: BTreeSet<InstanceId> = match unhealthy {
+        0 => BTreeSet::new(),
+        _ => fleet.unhealthy().into_iter().collect(),
+    };
     let mut spare = budget.saturating_sub(unhealthy + doubted.len());
     let mut room = 0;
     for id in upgrade.members.of_batch(batch).take(batch_max) {
         let stays = upgrade.members.get(id).is_some_and(super::Member::is_surge);
-        if !stays && !fleet.health(id).is_unhealthy() && !doubted.contains(id) {
+        if !stays && !down.contains(id) && !doubted.contains(id) {
             let Some(rest) = spare.checked_sub(1) else { break };
             spare = rest;
         }

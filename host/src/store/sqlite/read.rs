@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use phasegate_core::domain::{
-    Change, Component, Instance, InstanceId, Membership, PersonsWord, PluginName, Provision, RequestKey,
-    Runs, ScaleSetName, Version,
+    Change, Component, InstanceId, Membership, PersonsWord, PluginName, Provision, RequestKey, Runs,
+    ScaleSetName, Version,
 };
 use phasegate_core::record::{
     Anchor, FoundInstance, Retry, StoppedLine, Stored, StoredMemory, StoredModel, StoredPlugin, StoredRequest,

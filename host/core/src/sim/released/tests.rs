@@ -55,31 +55,3 @@ fn a_version_that_is_bad_from_the_third_region_phase_on_is_stopped_there() {
 fn the_same_seed_gives_the_same_course() {
     assert_eq!(run(&setup(Some(2), 7)), run(&setup(Some(2), 7)));
 }
-
-/// What a release of 1,000 sets of 50 in 20 regions costs. `cargo test --release -p phasegate-core large -- --ignored
-/// --nocapture` prints it.
-#[test]
-#[ignore = "takes half a minute, and says what it took"]
-fn large_estates_are_gone_through_in_half_a_minute() {
-    let mut setup = setup(None, 1);
-    let wanted =
-        Invented { regions: 20, sets: 1_000, instances: 50, zones: 3, bake: Duration::from_secs(3600) };
-    (setup.sets, setup.rules) = invented(&wanted, &orders().spec, &setup.subject).unwrap();
-    let cpu = || crate::sim::tests::cpu().unwrap_or_default();
-    let began = cpu();
-    let estate = settled(&setup);
-    let ready = cpu();
-    assert_eq!(estate.plan(), Some(1_000));
-    let planned = cpu();
-    let course = estate.run();
-    assert_eq!((course.violations.len(), course.state), (0, Some("Completed")), "{course:#?}");
-    println!(
-        "CPU: {:?} until all are healthy, {:?} for a plan, {:?} for the release ({:.0} us a turn); {} turns, {} judged",
-        ready - began,
-        planned - ready,
-        cpu() - planned,
-        (cpu() - planned).as_secs_f64() * 1e6 / course.turns as f64,
-        course.turns,
-        course.judged
-    );
-}

@@ -2,16 +2,13 @@
 //!
 //! No judgement: the host's own probes and its plugins do that.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use crate::author::live::as_configured;
 use crate::config::Config;
-use crate::probe::{Target, once};
-use phasegate_core::domain::{
-    Answer, HealthSettings, Instance, InstanceFacts, ProbeProtocol, Response, ScaleSet,
-};
+use phasegate_core::domain::{Address, Answer, ProbeProtocol, Response};
 
 /// Longest wait for one instance.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -37,28 +34,25 @@ pub(super) struct Reached {
 /// # Errors
 /// When the machine gives no resources for it.
 pub(super) fn all(config: &Config) -> std::io::Result<Reached> {
-    let targets = config.scale_sets.iter().flat_map(|set| {
-        let settings = Arc::new(HealthSettings { timeout: PATIENCE, ..set.health.clone() });
-        set.instances.values().map(move |one| target(set, one, Arc::clone(&settings)))
-    });
-    let targets: Vec<Target> = targets.collect();
+    let all = config.scale_sets.iter().flat_map(|set| set.instances.values().map(move |one| (set, one)));
+    let all: Vec<_> = all.collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(async {
         let mut reached = Reached::default();
-        for some in targets.chunks(AT_ONCE) {
+        for some in all.chunks(AT_ONCE) {
             let mut asked = JoinSet::new();
-            for (place, target) in some.iter().cloned().enumerate() {
-                asked.spawn(async move { (place, once(target).await) });
+            for (place, (set, one)) in some.iter().enumerate() {
+                let answer = as_configured(set, one, PATIENCE);
+                asked.spawn(async move { (place, answer.await) });
             }
             let mut answers = asked.join_all().await;
             answers.sort_by_key(|(place, _)| *place);
-            for ((_, answer), target) in answers.into_iter().zip(some) {
+            for ((_, answer), (set, one)) in answers.into_iter().zip(some) {
                 match answer {
-                    Ok(answer) => reached.note(target, answer),
-                    Err(short_of) => reached.silent.push(format!(
-                        "{}: not asked, as this machine is short of {short_of}",
-                        target.address
-                    )),
+                    Ok(answer) => reached.note((&one.address, set.health.protocol), answer),
+                    Err(short_of) => reached
+                        .silent
+                        .push(format!("{}: not asked, as this machine is short of {short_of}", one.address)),
                 }
             }
         }
@@ -66,31 +60,15 @@ pub(super) fn all(config: &Config) -> std::io::Result<Reached> {
     }))
 }
 
-fn target<D>(set: &ScaleSet<D>, instance: &Instance, settings: Arc<HealthSettings>) -> Target {
-    let facts = InstanceFacts {
-        id: instance.id.clone(),
-        scale_set: set.name.clone(),
-        region: instance.region.clone(),
-        zone: instance.zone.clone(),
-        fault_domain: instance.fault_domain,
-        update_domain: instance.update_domain,
-        version: None,
-        desired_version: None,
-        labels: instance.labels.clone(),
-    };
-    let address = instance.address.clone();
-    Target { plugin: set.plugin.clone(), facts: Arc::new(facts), address, settings, epoch: 0 }
-}
-
 impl Reached {
-    fn note(&mut self, target: &Target, answer: Answer) {
+    fn note(&mut self, (address, protocol): (&Address, ProbeProtocol), answer: Answer) {
         match answer.outcome {
             Ok(response) => {
                 self.answered += 1;
-                let is_plain = target.settings.protocol != ProbeProtocol::Tcp && !has_word(&response);
+                let is_plain = protocol != ProbeProtocol::Tcp && !has_word(&response);
                 self.plain += usize::from(is_plain);
             }
-            Err(failure) => self.silent.push(format!("{}: {failure}", target.address)),
+            Err(failure) => self.silent.push(format!("{address}: {failure}")),
         }
     }
 

@@ -1,3 +1,5 @@
+//! What is kept beside a member is what the full way would have brought.
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
