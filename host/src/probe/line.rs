@@ -126,7 +126,7 @@ impl Line {
                 self.ends_in_order = response.is_ok();
                 self.keeps = keeps && may_keep && response.is_ok() && self.is_drained;
                 let bytes = at_once.filter(|_| response.is_ok()).and_then(|length| room.get(..length));
-                let raw = bytes.map(|bytes| Raw::new(bytes, &question.settings.headers, keeps));
+                let raw = bytes.map(|bytes| Raw::new((bytes, keeps), &question.settings.headers));
                 Progress::Ended(response, raw)
             }
             Ok(Read::Part) => Progress::Waits,

@@ -14,8 +14,9 @@ pub(super) struct Raw {
 }
 
 impl Raw {
-    /// Of these bytes; `kept` are the headers that somebody looks at.
-    pub(super) fn new(bytes: &[u8], kept: &[String], keeps: bool) -> Self {
+    /// Of these bytes, and whether another probe may follow on their connection; `kept` are the headers that somebody looks
+    /// at.
+    pub(super) fn new((bytes, keeps): (&[u8], bool), kept: &[String]) -> Self {
         let is_kept = kept.iter().any(|name| name.eq_ignore_ascii_case("date"));
         let date = if is_kept { None } else { date(bytes) };
         Self { bytes: bytes.into(), date, keeps }
@@ -65,7 +66,7 @@ mod tests {
 
     #[test]
     fn another_date_is_the_same_answer() {
-        let raw = Raw::new(ONE, &[], true);
+        let raw = Raw::new((ONE, true), &[]);
         assert!(raw.is_same(ONE) && raw.is_same(&with("12:32:38", "12:32:39")));
         for (from, to) in [
             ("ok", "no"),
@@ -82,16 +83,16 @@ mod tests {
 
     #[test]
     fn a_date_that_somebody_looks_at_counts() {
-        let raw = Raw::new(ONE, &["dATE".to_owned()], true);
+        let raw = Raw::new((ONE, true), &["dATE".to_owned()]);
         assert!(raw.is_same(ONE) && !raw.is_same(&with("12:32:38", "12:32:39")));
     }
 
     #[test]
     fn a_date_in_a_body_is_part_of_the_answer() {
         let one = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n\r\ndate: 1";
-        let raw = Raw::new(one, &[], true);
+        let raw = Raw::new((one, true), &[]);
         assert!(raw.is_same(one) && !raw.is_same(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n\r\ndate: 2"));
         let without_end = b"HTTP/1.1 200 OK\ndate: 1\n\nok";
-        assert!(!Raw::new(without_end, &[], true).is_same(b"HTTP/1.1 200 OK\ndate: 2\n\nok"));
+        assert!(!Raw::new((without_end, true), &[]).is_same(b"HTTP/1.1 200 OK\ndate: 2\n\nok"));
     }
 }

@@ -104,10 +104,7 @@ pub(super) fn between(
         cancelled(upgrade, now, out);
         return true;
     }
-    if upgrade.is_forward() && reasked::ask(upgrade, fleet, out) {
-        return true;
-    }
-    if pass_empty(upgrade, out) {
+    if (upgrade.is_forward() && reasked::ask(upgrade, fleet, out)) || pass_empty(upgrade, out) {
         return true;
     }
     let is_live = upgrade.is_forward() && upgrade.policy.decisions == Decisions::Live;

@@ -5,12 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::batch::{BatchProgress, BatchState};
-use super::hooks::Hooked;
-use super::member::{Member, MemberState, Stay};
+use super::member::Member;
 use super::part::{Part, PartState};
 use super::state::{Extent, Stage, Upgrade};
 use super::surge::{Way, whole};
-use super::trip::Trip;
 use crate::domain::{Change, Checkpoints, Goal, Health, InstanceId, PhaseName};
 use crate::plan::{Batch, Candidate, Hold, HoldReason, Plan, Standing};
 
@@ -75,18 +73,7 @@ impl Upgrade {
                 if way == Way::Surge {
                     parts = whole(&self.goal, candidate, parts);
                 }
-                let state = MemberState::Pending;
-                let member = Member {
-                    batch: number,
-                    position,
-                    way,
-                    parts,
-                    attempt: 0,
-                    trip: Trip::None,
-                    hooked: Hooked::default(),
-                    stay: Stay::Yes,
-                    state,
-                };
+                let member = Member::pending((number, position), way, parts);
                 joined.push(id.clone());
                 self.remember_what_ran(&member);
                 self.members.insert(id, member);

@@ -233,6 +233,21 @@ pub struct Member {
 }
 
 impl Member {
+    /// One whose batch has not started.
+    pub(super) fn pending((batch, position): (u32, usize), way: Way, parts: Vec<Part>) -> Self {
+        Self {
+            batch,
+            position,
+            way,
+            parts,
+            attempt: 0,
+            trip: Trip::None,
+            hooked: Hooked::default(),
+            stay: Stay::Yes,
+            state: MemberState::Pending,
+        }
+    }
+
     /// Number of its batch.
     #[must_use]
     pub fn batch(&self) -> u32 {

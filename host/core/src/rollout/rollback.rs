@@ -13,13 +13,11 @@ use imbl::Vector;
 use crate::plan::{Hold, HoldReason};
 
 use super::batch::{BatchProgress, BatchState};
-use super::hooks::Hooked;
-use super::member::{Member, MemberState, Stay};
+use super::member::{Member, MemberState};
 use super::members::Members;
 use super::part::{Part, PartState, Restored};
 use super::state::{Purpose, Stage, StartUpgrade, Upgrade};
 use super::surge::Way;
-use super::trip::Trip;
 
 /// An upgrade that undoes an ended one: the batches that it touched in reverse order, so that
 /// their zone and update-domain borders hold on the way back too. Where new instances took over,
@@ -41,18 +39,7 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
                 holds.extend(without_way_back(before.occupant(id), before));
                 continue;
             };
-            let member = Member {
-                batch: number,
-                position,
-                way,
-                parts,
-                attempt: 0,
-                trip: Trip::None,
-                hooked: Hooked::default(),
-                stay: Stay::Yes,
-                state: MemberState::Pending,
-            };
-            members.insert(before.occupant(id).clone(), member);
+            members.insert(before.occupant(id).clone(), Member::pending((number, position), way, parts));
             position += 1;
         }
         if position > 0 {
@@ -165,21 +152,7 @@ pub fn continued(
             }
             let anew = |part: &Part| Part { state: PartState::Waiting, ..part.clone() };
             let parts = before.parts.iter().map(anew).collect();
-            let state = MemberState::Pending;
-            members.insert(
-                id.clone(),
-                Member {
-                    batch: number,
-                    position,
-                    way,
-                    parts,
-                    attempt: 0,
-                    trip: Trip::None,
-                    hooked: Hooked::default(),
-                    stay: Stay::Yes,
-                    state,
-                },
-            );
+            members.insert(id.clone(), Member::pending((number, position), way, parts));
             position += 1;
         }
         if position > 0 {

@@ -26,7 +26,7 @@ fn reload(world: &mut World, name: &str, change: impl FnOnce(&mut ScaleSet)) {
     assert!(world.rig.ask(Command::Reconfigure(change)).unwrap().is_ok());
 }
 
-fn names(spec: &mut ScaleSet, handler: &str, minor: bool) {
+fn names(spec: &mut ScaleSet, (handler, minor): (&str, bool)) {
     let agent = spec.estate.enrolments.iter_mut().find(|one| one.component == extension("agent")).unwrap();
     (agent.handler, agent.minor) = (HandlerVersion::parse(handler).unwrap(), minor);
     spec.model.extensions[0].1 = Version::parse(handler).unwrap();
@@ -59,7 +59,7 @@ fn a_new_set_begins_with_what_the_catalogue_has_and_never_with_the_two_numbers()
         only_published(&mut world, number);
     }
     let mut exactly = set("exactly", "canary");
-    names(&mut exactly.spec, "1.0", false);
+    names(&mut exactly.spec, ("1.0", false));
     world.rig.sets.extend([set("newest", "canary"), exactly]);
     let mut world = world.restart();
     world.told.clear();
@@ -82,12 +82,12 @@ fn a_reload_in_mode_rolling_brings_what_the_catalogue_has() {
     world.told.clear();
     reload(&mut world, "canary-a", |spec| {
         spec.mode = UpgradeMode::Rolling;
-        names(spec, "1.2", false);
+        names(spec, ("1.2", false));
     });
     steps(&mut world, 40);
     assert_eq!(brought(&world, "canary-a"), ["1.2.7"]);
     world.told.clear();
-    reload(&mut world, "canary-a", |spec| names(spec, "1.2", true));
+    reload(&mut world, "canary-a", |spec| names(spec, ("1.2", true)));
     steps(&mut world, 40);
     assert_eq!(brought(&world, "canary-a"), ["1.3.1"], "the definition has changed, and not its two numbers");
     world.told.clear();
