@@ -45,6 +45,12 @@ fn resident_kib(pid: u32) -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
+/// Follows the events until the host ends that.
+fn following(port: u16, token: &str) -> std::thread::JoinHandle<String> {
+    let bearer = format!("Authorization: Bearer {token}\r\n");
+    std::thread::spawn(move || answers(port, "GET /v1/events", &bearer))
+}
+
 /// What a command took.
 fn timed(site: &Site, arguments: &[&str]) -> (Finished, Duration) {
     let begun = Instant::now();
@@ -186,17 +192,15 @@ fn tokens_have_names_roles_and_an_end() {
     wait_for("the fleet to be fit for a start", || (site.run(&start).code == 0).then_some(()));
     let log = site.json(&["upgrade", "log", "orders", "--token", &reader]);
     assert!(log.to_string().contains("\"ci\""), "{log}");
-    let bearer = format!("Authorization: Bearer {operator}\r\n");
-    let follower = std::thread::spawn(move || answers(port, "GET /v1/events", &bearer));
-    wait_for("the follower", || {
-        ask(&reader, "GET /metrics").contains("phasegate_event_followers 1").then_some(())
-    });
+    let follower = following(port, &operator);
+    let followed = || ask(&reader, "GET /metrics").contains("phasegate_event_followers 1").then_some(());
+    wait_for("the follower", followed);
     assert_eq!(site.run(&["token", "revoke", "ci"]).code, 0);
     wait_for("the token to count no more", || {
         ask(&operator, "GET /v1/fleet").starts_with("HTTP/1.1 401 ").then_some(())
     });
-    let followed = follower.join().unwrap();
-    assert!(followed.contains("\"following\"") && followed.contains("counts no more"), "{followed}");
+    let heard = follower.join().unwrap();
+    assert!(heard.contains("\"following\"") && heard.contains("counts no more"), "{heard}");
     // A file that was cut off takes nothing away and is told of.
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
