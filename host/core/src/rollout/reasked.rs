@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::{Decisions, InstanceId, PhaseName, Timestamp};
 use crate::plan::{Candidate, Hold, HoldReason, PlanInput, plan};
 
-use super::live;
 use super::member::MemberState;
 use super::state::Upgrade;
 use super::step::Step;
 use super::view::FleetView;
+use super::{evidence, live};
 
 /// Remembers whom the plan leaves out only because nobody has heard anything of them: that says nothing of whether they
 /// may be upgraded, and counts against nobody who answers later.
@@ -61,6 +61,8 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, out: &mut Step) 
     }
     upgrade.holds.retain(|hold| !open.contains(&hold.instance));
     let asked: Vec<Candidate> = open.iter().filter_map(|id| fleet.candidate(id)).collect();
+    // Who answers again and is ill is as ill as whoever was before a release came.
+    let asked = evidence::of_release(upgrade, asked);
     let again = plan(&PlanInput {
         there: upgrade.extent.there(),
         scale_set: &upgrade.scale_set,
