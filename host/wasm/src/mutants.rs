@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::builtin;
     use crate::cases;
-    use crate::tests::runtime;
+    use crate::tests::{guests, runtime};
 
     fn bounds(count: usize) -> Bounds {
         Bounds { count, time: Duration::from_secs(3600), seed: 7 }
@@ -188,9 +188,7 @@ mod tests {
 
     #[test]
     fn cases_notice_and_no_cases_do_not() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/guests");
-        let wat = std::fs::read(folder.join("skip.wat")).unwrap();
-        let component = wat::parse_bytes(&wat).unwrap();
+        let component = guests::component("skip").unwrap();
         let none = run(&runtime(), &component, &[], Limits::DEFAULT, bounds(5), &mut |_| ()).unwrap();
         assert_eq!((none.noticed, none.missed.len()), (0, 0), "nobody comes anywhere: {none:?}");
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/prometheus-gauge");
