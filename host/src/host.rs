@@ -102,6 +102,7 @@ impl Host {
         let clock = Clock::resume(opened.stored.anchor.as_ref());
         let trail = Arc::new(opened.store.reader(Arc::new(clock))?);
         let tender = opened.store.tender()?;
+        let record = opened.store.place();
         let (door, inside) = Door::new();
         let measures = Arc::new(Measures::default());
         let runtime = runtime::of_host(&config.server.data_dir, clock)?;
@@ -132,6 +133,7 @@ impl Host {
             door: door.clone(),
             events: api::Events::start(door.clone(), trail.clone(), clock),
             trail,
+            missing: Arc::new(move || record.missing().map(|error| error.to_string())),
             readers: api::Readers::default(),
             clock,
             shown: api::Shown::default(),
@@ -202,6 +204,16 @@ impl Host {
         // It waits for no source.
         sources.stop();
         catalogue.stop();
+        // From now on it begins nothing, and still records how it ended what drivers have under way.
+        if timeout(LOOP_ENDS_WITHIN, door.send(Event::Ending)).await.is_err() {
+            tracing::warn!("the loop takes nothing in, most likely because the disk does not take a commit");
+        }
+        let mut ending = JoinSet::new();
+        drivers.dismiss_ready();
+        for driver in drivers.at_work() {
+            ending.spawn(async move { driver.shutdown().await });
+        }
+        while ending.join_next().await.is_some() {}
         let loop_ends = async {
             door.send(Event::Ending).await;
             // The loop ends after its turn; one that panicked has said so on stderr.
@@ -224,12 +236,6 @@ impl Host {
         }
         // Whoever has left the group of a source's program is known by its mark alone.
         crate::probe::end_what_was_left();
-        let mut ending = JoinSet::new();
-        drivers.dismiss_ready();
-        for driver in drivers.at_work() {
-            ending.spawn(async move { driver.shutdown().await });
-        }
-        while ending.join_next().await.is_some() {}
         for task in self.tasks {
             task.abort();
         }
@@ -283,7 +289,10 @@ async fn goes_on<T>(
         Ok(started) => return Ok((started, loop_thread)),
         Err(error) => error,
     };
-    door.send(Event::Ending).await;
+    for _ in 0..2 {
+        // Drivers have nothing in hand.
+        door.send(Event::Ending).await;
+    }
     let _ = tokio::task::spawn_blocking(move || loop_thread.join()).await;
     Err(error)
 }

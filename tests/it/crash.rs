@@ -115,6 +115,7 @@ while [ $count -lt 30 ]; do
     sleep 0.1
     count=$((count + 1))
 done
+echo "$PHASEGATE_VERSION" > version
 echo "ends" >> calls
 "#;
 
@@ -146,6 +147,34 @@ fn the_next_host_does_not_work_beside_a_program_of_the_one_that_was_killed() {
     assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!(calls(&site), "begins\nends\nbegins\nends\n", "one after the other");
     host.stop();
+}
+
+/// The host waits for it, the look afterwards included, and so the next one has nothing to do again.
+fn waited_for(keys: &str) {
+    let (site, answers) = (Site::new(), Answers::start(&[0]));
+    site.write("version", "v1\n");
+    site.write("phasegate.toml", at_work(&site, &answers, keys));
+    let host = site.host();
+    site.wait_until_healthy();
+    site.json(&["upgrade", "start", "orders", "--to", "v2"]);
+    wait_for("the program", || calls(&site).contains("begins").then_some(()));
+    let ended = host.stop();
+    assert_eq!((calls(&site).as_str(), ended.code), ("begins\nends\n", 0), "{ended:?}");
+    let host = site.host();
+    let ended = site.run(&["upgrade", "watch", "orders", "--json"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(calls(&site), "begins\nends\n", "once");
+    host.stop();
+}
+
+#[test]
+fn the_next_host_does_not_repeat_a_program_that_this_one_waited_for() {
+    waited_for("");
+}
+
+#[test]
+fn nor_one_that_it_looked_after() {
+    waited_for("observe = [\"cat\", \"version\"]");
 }
 
 #[test]

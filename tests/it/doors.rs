@@ -88,6 +88,28 @@ fn dribble(port: u16, enough: &AtomicBool) {
 }
 
 #[test]
+fn a_host_whose_record_is_gone_is_not_ready_before_anybody_asks_it_to_record() {
+    for name in ["lock", "phasegate.db"] {
+        let site = Site::new();
+        let port = configure(&site, "");
+        let host = site.host();
+        ready(port);
+        let path = site.path("data").join(name);
+        let aside = site.path("aside");
+        std::fs::rename(&path, &aside).unwrap();
+        let answer = answers(port, "GET /readyz", "");
+        assert!(
+            answer.starts_with("HTTP/1.1 503 ") && answer.contains("nothing can be recorded"),
+            "{answer}"
+        );
+        assert!(answers(port, "GET /healthz", "").starts_with("HTTP/1.1 200 "), "the host itself works");
+        std::fs::rename(&aside, &path).unwrap();
+        ready(port);
+        host.stop();
+    }
+}
+
+#[test]
 fn nobody_keeps_the_owner_of_the_token_out() {
     let site = Site::new();
     site.write("token", "a-long-random-word-of-the-owner");

@@ -55,6 +55,8 @@ pub struct Host {
     pub door: Door,
     /// Reads the record: the audit trail, and upgrades of the past.
     pub trail: Arc<dyn ReadTrail>,
+    /// What is not there any more of the record that was opened, for people; none where all of it is.
+    pub missing: Arc<dyn Fn() -> Option<String> + Send + Sync>,
     /// Whose turn it is to read it.
     pub readers: Readers,
     /// What followers share.
@@ -138,7 +140,8 @@ impl Host {
     /// Why what is asked for cannot be done now, if so.
     pub(super) fn why_not_ready(&self) -> Option<String> {
         let fleet = self.door.view();
-        let refusing = fleet.refusing.as_ref().map(|why| format!("nothing can be recorded: {why}"));
+        let refusing = fleet.refusing.as_deref().map(str::to_owned).or_else(|| (self.missing)());
+        let refusing = refusing.map(|why| format!("nothing can be recorded: {why}"));
         let holding = || {
             let doubts: Vec<String> =
                 fleet.held.iter().flat_map(|hold| hold.doubts()).map(ToString::to_string).collect();

@@ -90,7 +90,8 @@ pub(super) const SERVER: Section<Server> = Section {
         )
         .doc(
             "how long the host waits at SIGTERM for programs of `kind = \"command\"` that are under way, before it ends \
-             them. What was under way is repeated by the next host under the same operation id",
+             them. What ends meanwhile is recorded; what the host ends is repeated by the next one under the same \
+             operation id",
         )
         .restart(),
         Key::<Server>::preset(

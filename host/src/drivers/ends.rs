@@ -12,7 +12,11 @@ use phasegate_core::domain::OperationId;
 
 /// The operations in hand of one driver. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ends(Arc<Mutex<BTreeMap<OperationId, watch::Sender<Wanted>>>>);
+pub(super) struct Ends {
+    wishes: Arc<Mutex<BTreeMap<OperationId, watch::Sender<Wanted>>>>,
+    /// How many are in hand.
+    count: watch::Sender<usize>,
+}
 
 /// Whether the end of an operation is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,16 +29,24 @@ impl Ends {
     /// An operation begins; it is in hand until what is given is dropped.
     pub(super) fn begin(&self, operation: &OperationId) -> InHand {
         let (sender, receiver) = watch::channel(Wanted::No);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(operation.clone(), sender);
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner).insert(operation.clone(), sender);
+        self.count.send_modify(|count| *count += 1);
         InHand { ends: self.clone(), operation: operation.clone(), end: End(receiver) }
     }
 
     /// One of them is to end; nothing happens when it is not in hand.
     pub(super) fn end(&self, operation: &OperationId) {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = all.get(operation) {
             sender.send_replace(Wanted::Yes);
         }
+    }
+
+    /// Ends when nothing is in hand.
+    pub(super) fn idle(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut count = self.count.subscribe();
+        // Nothing is in hand either where nobody is left who could begin something.
+        async move { _ = count.wait_for(|count| *count == 0).await }
     }
 }
 
@@ -55,7 +67,8 @@ impl InHand {
 
 impl Drop for InHand {
     fn drop(&mut self) {
-        self.ends.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.operation);
+        self.ends.wishes.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.operation);
+        self.ends.count.send_modify(|count| *count = count.saturating_sub(1));
     }
 }
 

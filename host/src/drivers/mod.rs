@@ -93,6 +93,7 @@ pub trait Driver: Send + Sync {
         DriverTraits { custody: self.custody(), creation: self.creation(), sight: self.sight() }
     }
 
-    /// Ends everything that the driver started, gracefully and then by force. Idempotent.
+    /// Ends everything that the driver started, gracefully and then by force. Idempotent. What is cut short by it
+    /// answers [`DriverError::Ended`], which says nothing about the instance.
     fn shutdown(&self) -> BoxFuture<()>;
 }

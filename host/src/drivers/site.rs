@@ -206,6 +206,11 @@ impl<R: Reach> Site<R> {
         self.ends.end(operation);
     }
 
+    /// Ends when nothing is under way.
+    pub(super) fn idle(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.ends.idle()
+    }
+
     /// Lets go of everything that is under way, and refuses what comes later.
     pub(super) fn end(&self) {
         self.ender()();

@@ -129,6 +129,7 @@ pub(super) fn hands(
         forget: forget(prober.clone(), plugins, by_set),
         measures,
         keep: keep_used(recorder),
+        under_way: shell::UnderWay::default(),
     }
 }
 

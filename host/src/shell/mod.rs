@@ -23,7 +23,7 @@ pub use door::{Door, Inside};
 pub use drivers::{Drivers, Ground};
 pub use error::{CommandError, CommandErrorKind};
 pub use feed::{Feed, News};
-pub use perform::{Forget, Hands, Remember};
+pub use perform::{Forget, Hands, Remember, UnderWay};
 pub use publish::View;
 pub use turning::{Ended, Shell, run};
 pub use waits::tell_waits;

@@ -1,12 +1,14 @@
 //! From an effect to the hand that does it. Nothing here waits: a driver works in a task of its own, and its
 //! answer comes back through the door.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use phasegate_core::domain::{Component, InstanceId, OperationId, ScaleSetName, Seen, Touched};
 use phasegate_core::kernel::effect::{Ask, Create, Delete, Ensure, HookCall, Observe, Target, Used};
 use phasegate_core::kernel::event::{Created, Deleted, Done, HookSays, Hooked, Observed, Superseded};
 use phasegate_core::kernel::{Effect, Event};
+use tokio::sync::mpsc;
 
 use super::{Door, Drivers};
 use crate::drivers::hooks::Says;
@@ -43,6 +45,29 @@ pub struct Hands {
     pub measures: Arc<Measures>,
     /// Tells the recording which decisions an upgrade has gone by.
     pub keep: Arc<dyn Fn(Vec<Used>) + Send + Sync>,
+    /// Knows when drivers have nothing more to say.
+    pub under_way: UnderWay,
+}
+
+/// What drivers have under way: each holds a sender, and nobody ever sends.
+pub struct UnderWay {
+    token: Option<mpsc::Sender<Infallible>>,
+    over: mpsc::Receiver<Infallible>,
+}
+
+impl Default for UnderWay {
+    fn default() -> Self {
+        let (token, over) = mpsc::channel(1);
+        Self { token: Some(token), over }
+    }
+}
+
+impl UnderWay {
+    /// Nothing is begun any more; ends when the last answer has gone through the door.
+    pub(super) async fn over(&mut self) {
+        self.token = None;
+        while self.over.recv().await.is_some() {}
+    }
 }
 
 /// Begins one effect.
@@ -89,15 +114,18 @@ fn drive<F>(
     (scale_set, what): (&ScaleSetName, Option<Work>),
     work: impl FnOnce(Arc<Relay>) -> F,
 ) where
-    F: Future<Output = Event> + Send + 'static,
+    F: Future<Output = Option<Event>> + Send + 'static,
 {
     // Each set of a kernel has its driver, for as long as the host runs.
     let Some(driver) = hands.drivers.of(scale_set) else { return };
     let (work, door) = (work(driver), hands.door.clone());
     let (measures, scale_set) = (Arc::clone(&hands.measures), scale_set.clone());
+    let under_way = hands.under_way.token.clone();
     hands.runtime.spawn(async move {
+        let _under_way = under_way;
         let begun = tokio::time::Instant::now();
-        let event = work.await;
+        // What the end of the host has cut short is as it was recorded: under way.
+        let Some(event) = work.await else { return };
         if let (Some(what), Some(went)) = (what, went(&event)) {
             measures.drivers.record((scale_set, what, went), begun.elapsed());
         }
@@ -117,7 +145,7 @@ fn went(event: &Event) -> Option<Went> {
 }
 
 /// The driver has it in hand when this returns: a wish that it ends may follow at once.
-fn ensure(driver: Arc<Relay>, request: Ensure) -> impl Future<Output = Event> + Send + 'static {
+fn ensure(driver: Arc<Relay>, request: Ensure) -> impl Future<Output = Option<Event>> + Send + 'static {
     let Ensure { scale_set, instance, component, operation, previous, .. } = request.clone();
     let work = driver.ensure(request);
     async move {
@@ -128,7 +156,7 @@ fn ensure(driver: Arc<Relay>, request: Ensure) -> impl Future<Output = Event> + 
         let is_ended = matches!(result, Err(DriverError::EndedOnWish | DriverError::GivenUp(_)));
         let answer = match heard(result, named) {
             Ok(answer) => answer,
-            Err(superseded) => return *superseded,
+            Err(other) => return other.map(|it| *it),
         };
         let (answer, seen) = match answer {
             // The driver has confirmed it, where it can.
@@ -141,12 +169,24 @@ fn ensure(driver: Arc<Relay>, request: Ensure) -> impl Future<Output = Event> + 
                 (Err(text), driver.observe(question).await)
             }
         };
-        Event::Done(Done { scale_set, instance: instance.id, component, operation, answer, touched, seen })
+        Some(Event::Done(Done {
+            scale_set,
+            instance: instance.id,
+            component,
+            operation,
+            answer,
+            touched,
+            seen,
+        }))
     }
 }
 
 /// What it says meanwhile goes in before its end.
-fn hook(driver: Arc<Relay>, call: HookCall, door: Door) -> impl Future<Output = Event> + Send + 'static {
+fn hook(
+    driver: Arc<Relay>,
+    call: HookCall,
+    door: Door,
+) -> impl Future<Output = Option<Event>> + Send + 'static {
     let (scale_set, hook, operation) = (call.scale_set.clone(), call.hook, call.operation.clone());
     let instance = call.instance().cloned();
     let (says, mut heard) = Says::new();
@@ -156,7 +196,7 @@ fn hook(driver: Arc<Relay>, call: HookCall, door: Door) -> impl Future<Output = 
             tokio::select! {
                 biased;
                 answer = &mut work => {
-                    return Event::Hooked(Hooked { scale_set, hook, instance, operation, answer });
+                    return Some(Event::Hooked(Hooked { scale_set, hook, instance, operation, answer }));
                 }
                 Some(text) = heard.recv() => {
                     let (scale_set, operation) = (scale_set.clone(), operation.clone());
@@ -167,69 +207,71 @@ fn hook(driver: Arc<Relay>, call: HookCall, door: Door) -> impl Future<Output = 
     }
 }
 
-async fn observe(driver: Arc<Relay>, request: Observe) -> Event {
+async fn observe(driver: Arc<Relay>, request: Observe) -> Option<Event> {
     let Observe { scale_set, instance, component, expected: _, epoch } = request.clone();
     let seen = driver.observe(request).await;
-    Event::Observed(Observed { scale_set, instance: instance.id.clone(), component, epoch, seen })
+    Some(Event::Observed(Observed { scale_set, instance: instance.id.clone(), component, epoch, seen }))
 }
 
-fn create(driver: Arc<Relay>, request: Create) -> impl Future<Output = Event> + Send + 'static {
+fn create(driver: Arc<Relay>, request: Create) -> impl Future<Output = Option<Event>> + Send + 'static {
     let Create { scale_set, instance, operation, .. } = request.clone();
     let work = driver.create(request);
     async move {
         let named = (&scale_set, &instance.id, &Component::Application, &operation);
         let answer = match heard(work.await, named) {
             Ok(answer) => answer,
-            Err(superseded) => return *superseded,
+            Err(other) => return other.map(|it| *it),
         };
         let (answer, seen) = match answer {
             Ok((address, seen)) => (Ok(address), seen),
             Err(text) => (Err(text), Seen::Unknown),
         };
-        Event::Created(Created { scale_set, instance: instance.id, operation, answer, seen })
+        Some(Event::Created(Created { scale_set, instance: instance.id, operation, answer, seen }))
     }
 }
 
-fn delete(driver: Arc<Relay>, request: Delete) -> impl Future<Output = Event> + Send + 'static {
+fn delete(driver: Arc<Relay>, request: Delete) -> impl Future<Output = Option<Event>> + Send + 'static {
     let Delete { scale_set, instance, operation, .. } = request.clone();
     let work = driver.delete(request);
     async move {
         let named = (&scale_set, &instance.id, &Component::Application, &operation);
         let answer = match heard(work.await, named) {
             Ok(answer) => answer,
-            Err(superseded) => return *superseded,
+            Err(other) => return other.map(|it| *it),
         };
-        Event::Deleted(Deleted { scale_set, instance: instance.id, operation, answer })
+        Some(Event::Deleted(Deleted { scale_set, instance: instance.id, operation, answer }))
     }
 }
 
 /// Ends what the host keeps running of one that nobody lists any more.
-fn dismiss(driver: Arc<Relay>, request: Delete) -> impl Future<Output = Event> + Send + 'static {
+fn dismiss(driver: Arc<Relay>, request: Delete) -> impl Future<Output = Option<Event>> + Send + 'static {
     let Delete { scale_set, instance, operation, .. } = request.clone();
     let work = driver.dismiss(request);
     async move {
         let answer = work.await.map_err(|error| error.to_string());
-        Event::Deleted(Deleted { scale_set, instance: instance.id, operation, answer })
+        Some(Event::Deleted(Deleted { scale_set, instance: instance.id, operation, answer }))
     }
 }
 
 /// Which effect on what.
 type Named<'a> = (&'a ScaleSetName, &'a InstanceId, &'a Component, &'a OperationId);
 
-/// An answer, or the event in its place where a higher generation has been there.
+/// An answer, or what goes in its place: the event where a higher generation has been there, nothing where the driver
+/// was shut down over it.
 fn heard<T>(
     answer: Result<T, DriverError>,
     (scale_set, instance, component, operation): Named<'_>,
-) -> Result<Result<T, String>, Box<Event>> {
+) -> Result<Result<T, String>, Option<Box<Event>>> {
     match answer {
         Ok(done) => Ok(Ok(done)),
-        Err(DriverError::Superseded(seen)) => Err(Box::new(Event::Superseded(Superseded {
+        Err(DriverError::Ended) => Err(None),
+        Err(DriverError::Superseded(seen)) => Err(Some(Box::new(Event::Superseded(Superseded {
             scale_set: scale_set.clone(),
             instance: instance.clone(),
             component: component.clone(),
             operation: operation.clone(),
             seen,
-        }))),
+        })))),
         Err(error) => Ok(Err(error.to_string())),
     }
 }

@@ -71,6 +71,7 @@ fn house(moods: Vec<StoreError>) -> House {
         ask: Arc::new(|_| ()),
         measures: Arc::default(),
         keep: Arc::new(|_| ()),
+        under_way: UnderWay::default(),
     };
     let commits = Arc::new(AtomicUsize::new(0));
     let store = Moody { moods: Arc::new(Mutex::new(moods.into())), commits: Arc::clone(&commits) };

@@ -1,6 +1,7 @@
 //! The loop: receive, turn, commit, publish, perform. One thread of its own: a slow disk delays decisions,
 //! never probes.
 
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::door::Inside;
 use super::perform::{Hands, perform};
 use super::say;
 use crate::clock::{Clock, Steps};
+use crate::drivers::{Custody, Driver};
 
 /// Events taken in by one turn: one look for many answers.
 const EVENTS_PER_TURN: usize = 1024;
@@ -56,6 +58,9 @@ enum Published {
     /// It is a little older than the fleet; the next one is due then.
     Due(Duration),
 }
+
+/// So long the loop waits for what drivers that have ended had to say.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// From one view to the next that nobody waits for.
 const VIEWS_EVERY: Duration = Duration::from_millis(50);
@@ -119,6 +124,14 @@ enum Haste {
     None,
 }
 
+/// Ends then; never where there is no such time.
+async fn over(until: Option<tokio::time::Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Turns until the host ends. Blocks the calling thread, which is its own.
 ///
 /// # Errors
@@ -163,7 +176,7 @@ async fn turn_until_told(mut shell: Shell) -> Ended {
             }
         }
         if ends {
-            return shell.end(events);
+            return shell.end(events).await;
         }
         let now = ReadClock::now(&shell.clock);
         shell.turned_at = now.at;
@@ -321,12 +334,52 @@ impl Shell {
         harmless.into_iter().chain(self.held.take().unwrap_or_default()).collect()
     }
 
-    /// What is only remembered is recorded; no effect goes out any more.
-    fn end(&mut self, mut events: Vec<Event>) -> Ended {
+    /// What is only remembered is recorded, and no effect goes out any more. Drivers still say how it ended what they
+    /// have under way, until the end is told a second time.
+    async fn end(mut self, events: Vec<Event>) -> Ended {
+        let mut ended = self.last(events);
+        self.answer_all(&Refusal::Ending);
+        let mut under_way = std::mem::take(&mut self.hands.under_way);
+        let mut all_said = pin!(under_way.over());
+        let mut until = None;
+        while ended == Ended::Told {
+            let event = tokio::select! {
+                biased;
+                event = self.inside.events.recv() => event,
+                () = &mut all_said, if until.is_some() => self.inside.events.try_recv().ok(),
+                () = over(until) => None,
+            };
+            match event {
+                None => break,
+                Some(Event::Ending) => until = Some(tokio::time::Instant::now() + LAST_WORDS),
+                Some(event) if self.still_counts(&event) => ended = self.last(vec![event]),
+                Some(_) => {}
+            }
+        }
+        self.answer_all(&Refusal::Ending);
+        ended
+    }
+
+    /// Whether it is the end of something that a host after this one would do again otherwise. What ended badly says
+    /// nothing where the host itself has ended it.
+    fn still_counts(&self, event: &Event) -> bool {
+        let is_sites =
+            |set| self.hands.drivers.of(set).is_some_and(|driver| driver.custody() == Custody::Site);
+        match event {
+            Event::Done(done) => done.answer.is_ok() || is_sites(&done.scale_set),
+            Event::Created(created) => created.answer.is_ok() || is_sites(&created.scale_set),
+            Event::Deleted(deleted) => deleted.answer.is_ok() || is_sites(&deleted.scale_set),
+            Event::Hooked(hooked) => hooked.answer.is_ok(),
+            Event::Superseded(_) => true,
+            _ => false,
+        }
+    }
+
+    fn last(&mut self, mut events: Vec<Event>) -> Ended {
         events.push(Event::Ending);
         let mut turn = self.kernel.turn(events, ReadClock::now(&self.clock));
         turn.effects.clear();
-        let ended = match self.close(turn) {
+        match self.close(turn) {
             Closed::Well => Ended::Told,
             Closed::Refused(refused) => {
                 let RefusedCommit { turn, why, made: _ } = *refused;
@@ -339,8 +392,6 @@ impl Shell {
                 Ended::Told
             }
             Closed::Deposed => Ended::Deposed,
-        };
-        self.answer_all(&Refusal::Ending);
-        ended
+        }
     }
 }

@@ -60,9 +60,7 @@ pub(super) enum Durable {
 #[derive(Debug)]
 pub(super) struct DirectoryLock {
     file: File,
-    path: PathBuf,
-    /// Device and inode.
-    place: (u64, u64),
+    at: LockPlace,
     pub(super) identity: LockIdentity,
     pub(super) seen: Seen,
 }
@@ -82,10 +80,10 @@ pub(super) fn acquire(directory: &Path) -> Result<DirectoryLock, SqliteStoreErro
         return Err(SqliteStoreError::InUse { path: directory.to_owned(), pid: pid.to_owned() });
     }
     let found = file.metadata().map_err(unusable)?;
-    let place = (found.dev(), found.ino());
-    let lock = DirectoryLock { file, path, place, identity: identity(&found), seen: seen(&text) };
-    if !lock.is_there() {
-        return Err(SqliteStoreError::LockGone { path: lock.path });
+    let at = LockPlace { path, place: (found.dev(), found.ino()) };
+    let lock = DirectoryLock { file, at, identity: identity(&found), seen: seen(&text) };
+    if !lock.at.is_there() {
+        return Err(lock.at.gone());
     }
     lock.note(lock.seen, Durable::No)?;
     Ok(lock)
@@ -103,7 +101,15 @@ pub(super) fn look(directory: &Path) -> Result<Option<(LockIdentity, Seen)>, Sql
     Ok(Some((identity(&found), seen(&text(&file).map_err(unusable)?))))
 }
 
-impl DirectoryLock {
+/// Where a lock lies.
+#[derive(Debug, Clone)]
+pub(super) struct LockPlace {
+    path: PathBuf,
+    /// Device and inode.
+    place: (u64, u64),
+}
+
+impl LockPlace {
     /// Whether the path still leads to it: else another host may have taken another one.
     pub(super) fn is_there(&self) -> bool {
         let found = std::fs::symlink_metadata(&self.path);
@@ -113,6 +119,13 @@ impl DirectoryLock {
     /// That it is not there any more.
     pub(super) fn gone(&self) -> SqliteStoreError {
         SqliteStoreError::LockGone { path: self.path.clone() }
+    }
+}
+
+impl DirectoryLock {
+    /// Where it lies.
+    pub(super) fn place(&self) -> &LockPlace {
+        &self.at
     }
 
     /// Writes down what has been at work here.
@@ -125,7 +138,7 @@ impl DirectoryLock {
             Durable::Yes => self.file.sync_all(),
             Durable::No => Ok(()),
         });
-        written.map_err(|source| SqliteStoreError::Unusable { path: self.path.clone(), source })
+        written.map_err(|source| SqliteStoreError::Unusable { path: self.at.path.clone(), source })
     }
 }
 
@@ -174,9 +187,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let lock = acquire(directory.path()).unwrap();
         std::fs::remove_file(directory.path().join(NAME)).unwrap();
-        assert!(!lock.is_there());
+        assert!(!lock.place().is_there());
         std::fs::write(directory.path().join(NAME), "1\n").unwrap();
-        assert!(!lock.is_there());
+        assert!(!lock.place().is_there());
     }
 
     #[test]

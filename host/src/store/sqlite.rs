@@ -23,7 +23,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, params};
 use phasegate_core::domain::{Fence, ReadClock};
 use phasegate_core::record::{Commit, Doubt, Hold, Opened, Store, StoreError, Stored, Write};
 
-use super::lock::{self, DirectoryLock, Durable, LockIdentity, Seen};
+use super::lock::{self, DirectoryLock, Durable, LockIdentity, LockPlace, Seen};
 use super::{SqliteStoreError, private};
 pub(in crate::store) use read::Reader;
 use reader::TrailReader;
@@ -45,8 +45,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(100);
 pub struct SqliteStore {
     connection: Connection,
     path: PathBuf,
-    /// Device and inode of the data file as it was opened.
-    identity: Option<(u64, u64)>,
+    place: RecordPlace,
     lock: DirectoryLock,
     /// Which host writes here; another one takes a higher generation before it does anything.
     fence: Fence,
@@ -56,6 +55,25 @@ pub struct SqliteStore {
     fence_now: Arc<AtomicU64>,
     /// Who writes, of those in this process: none is refused because of another one.
     turns: Arc<Mutex<()>>,
+}
+
+/// Where the record lies that a host has opened. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RecordPlace {
+    path: PathBuf,
+    /// Device and inode of the data file as it was opened.
+    identity: Option<(u64, u64)>,
+    lock: LockPlace,
+}
+
+impl RecordPlace {
+    /// What is not there any more of what was opened; then nothing can be recorded.
+    #[must_use]
+    pub fn missing(&self) -> Option<SqliteStoreError> {
+        let gone = || SqliteStoreError::Gone { path: self.path.clone() };
+        let is_other = identity(&self.path) != self.identity;
+        is_other.then(gone).or_else(|| (!self.lock.is_there()).then(|| self.lock.gone()))
+    }
 }
 
 impl SqliteStore {
@@ -103,8 +121,15 @@ impl SqliteStore {
             .map_err(|source| SqliteStoreError::Unusable { path: directory.to_owned(), source })?;
         let fence = stored.fence;
         let (fence_now, turns) = (Arc::new(AtomicU64::new(fence.packed())), Arc::default());
-        let store = Self { connection, path, identity, lock, fence, rising: None, fence_now, turns };
+        let place = RecordPlace { path: path.clone(), identity, lock: lock.place().clone() };
+        let store = Self { connection, path, place, lock, fence, rising: None, fence_now, turns };
         Ok(Opened { store, stored })
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn place(&self) -> RecordPlace {
+        self.place.clone()
     }
 
     /// Reads the record beside the loop, over connections of its own.
@@ -118,7 +143,7 @@ impl SqliteStore {
     pub(in crate::store) fn write(&mut self, commit: &Commit) -> Result<(), WriteError> {
         let path = &self.path;
         // SQLite would go on writing into a file that no path leads to any more.
-        if identity(path) != self.identity {
+        if identity(path) != self.place.identity {
             return Err(SqliteStoreError::Gone { path: path.clone() }.into());
         }
         let _turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,8 +164,8 @@ impl SqliteStore {
             return Err(SqliteStoreError::Deposed { path: path.clone(), seen, ours }.into());
         }
         // Another host that comes now finds what is written here, and deposes this one.
-        if !self.lock.is_there() {
-            return Err(self.lock.gone().into());
+        if !self.place.lock.is_there() {
+            return Err(self.place.lock.gone().into());
         }
         if as_integer(commit.seq) <= recorded {
             return Ok(());

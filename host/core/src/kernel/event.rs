@@ -51,7 +51,8 @@ pub enum Event {
     /// What the turn before wanted recorded was refused, and nothing of it was done; the turn comes back.
     /// Always the first event of its turn.
     CommitRefused(Box<RefusedCommit>),
-    /// The host is ending: what is only remembered is to be recorded now.
+    /// The host is ending: what is only remembered is to be recorded now, and nothing is begun by itself any more.
+    /// Comes with every turn from then on, which hands tell how their work has ended.
     Ending,
 }
 

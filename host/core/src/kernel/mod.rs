@@ -248,10 +248,14 @@ impl Kernel {
             for request in requests {
                 self.request(request, now, &mut out, &mut turn);
             }
-            for name in self.plugin_timers.due(now.at).cloned().collect::<Vec<_>>() {
-                self.plugin(name, lifecycle::Event::Tick, now, &mut out, &mut turn);
+            if ending {
+                self.last_answers(now, &mut out);
+            } else {
+                for name in self.plugin_timers.due(now.at).cloned().collect::<Vec<_>>() {
+                    self.plugin(name, lifecycle::Event::Tick, now, &mut out, &mut turn);
+                }
+                self.look_around(now, &mut out);
             }
-            self.look_around(now, &mut out);
             out.writes.extend(self.proof(&out));
             turn.facts.intents = out.writes.len();
             turn.replies.extend(self.recording.answers());
@@ -460,6 +464,18 @@ impl Kernel {
         let upgrade = self.fleet.set(name)?.upgrade.as_ref();
         let upgrade = upgrade.ok_or_else(|| Refusal::NoRunningUpgrade(name.clone()))?;
         Ok(Reply::Upgrade { scale_set: name.clone(), id: upgrade.id.clone() })
+    }
+
+    /// Of a host that ends: what drivers have answered counts, whatever follows from it is for the next host.
+    fn last_answers(&mut self, now: Now, out: &mut Out) {
+        if self.fleet.held.is_some() {
+            return;
+        }
+        for name in self.fleet.touched.clone() {
+            if self.fleet.set(&name).is_ok_and(|set| set.active().is_some() && !set.answers.is_empty()) {
+                look::look(&mut self.fleet, &mut self.memories, &name, &[], now, out);
+            }
+        }
     }
 
     /// Lets every upgrade look that has a reason to, and tries again what is due.

@@ -237,6 +237,26 @@ fn an_answer_that_waited_for_the_record_is_heard_when_it_is_recorded() {
 }
 
 #[test]
+fn of_a_host_that_ends_what_has_ended_is_recorded_and_nothing_else_begins() {
+    let mut host = Host::upgrading(config());
+    let (operation, wanted) = host.ensured("0").unwrap();
+    let nothing_begins = |host: &Host| {
+        assert!(host.effects.iter().all(|effect| !matches!(effect, Effect::Ensure(_))), "{:?}", host.effects);
+    };
+    host.turn(vec![done(0, operation, Ok(wanted)), Event::Ending]);
+    nothing_begins(&host);
+    let member = host.set().upgrade.as_ref().unwrap().members.get(&id("0")).unwrap().clone();
+    assert!(matches!(member.state, MemberState::Settling { .. }), "{member:?}");
+    assert!(host.is_recorded());
+    // Whatever is due by now is for the next host.
+    for _ in 0..20 {
+        host.now = host.now + Duration::from_secs(60);
+        host.turn(vec![host.judged(), Event::Ending]);
+        nothing_begins(&host);
+    }
+}
+
+#[test]
 fn what_did_not_come_up_is_not_brought_to_the_target_of_an_upgrade_that_has_not_come_to_it() {
     let host = Host::upgrading(config());
     let mut host = Host::boot(config(), host.disk, host.now);

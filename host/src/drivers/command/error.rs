@@ -134,6 +134,7 @@ impl From<ProgramError> for DriverError {
             ProgramError::EndedOnWish
             | ProgramError::Failed(Report { how: Ending::OnWish, .. })
             | ProgramError::NoRoom(Report { how: Ending::OnWish, .. }) => Self::EndedOnWish,
+            ProgramError::Run(RunError::Ended) => Self::Ended,
             // None of these programs has begun, or it says so itself.
             ProgramError::Render(_)
             | ProgramError::Settings(_)

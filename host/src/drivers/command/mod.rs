@@ -85,7 +85,7 @@ pub struct CommandSettings {
     pub settings_dir: PathBuf,
     /// Longest run of one program.
     pub timeout: Duration,
-    /// How long the end of the host waits for a program before it is asked to end.
+    /// How long the end of the host waits for what is under way, before its programs are asked to end.
     pub at_exit: Duration,
     /// How long a program that says "busy" is started again.
     pub retry_for: Duration,
@@ -168,11 +168,13 @@ impl Driver for CommandDriver {
     }
 
     fn shutdown(&self) -> BoxFuture<()> {
-        // Programs that are under way have their time; only then is everything let go, and they with it.
-        let (programs, end) = (self.programs.shutdown(), self.site.ender());
+        // What is under way has its time, the look afterwards too; only then is everything let go, and programs end.
+        self.programs.finish();
+        let (idle, end, programs) = (self.site.idle(), self.site.ender(), self.programs.clone());
         Box::pin(async move {
-            programs.await;
+            _ = tokio::time::timeout(programs.0.settings.at_exit, idle).await;
             end();
+            programs.shutdown().await;
         })
     }
 }

@@ -3,18 +3,19 @@
 //! Does not order anything; `site` does.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::error::{Ending, Log, ProgramError, Report};
 use super::{CommandSettings, environment};
 use crate::drivers::awake;
 use crate::drivers::backoff::Backoff;
 use crate::drivers::ends::End;
-use crate::drivers::local::{Capture, Command, Finished, Job, Runner, output};
+use crate::drivers::local::{Capture, Command, Finished, Job, RunError, Runner, output};
 use crate::drivers::site::Reach;
 use crate::drivers::words::Voice;
 use crate::drivers::{BoxFuture, Create, Delete, Ensure};
@@ -64,6 +65,15 @@ pub(super) struct Shared {
     runner: Runner,
     timing: Timing,
     permits: Semaphore,
+    stage: watch::Sender<Stage>,
+}
+
+/// Whether programs are begun that change something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Working,
+    /// What runs is waited for, and looked at afterwards.
+    Finishing,
 }
 
 /// How one run of a program ended that did not fail.
@@ -75,7 +85,13 @@ pub(super) enum Attempt<T> {
 impl Programs {
     pub(super) fn new(settings: CommandSettings, runner: Runner, timing: Timing) -> Self {
         let permits = Semaphore::new(settings.max_concurrent);
-        Self(Arc::new(Shared { settings, runner, timing, permits }))
+        let stage = watch::Sender::new(Stage::Working);
+        Self(Arc::new(Shared { settings, runner, timing, permits, stage }))
+    }
+
+    /// No program that changes something begins any more.
+    pub(super) fn finish(&self) {
+        self.0.stage.send_replace(Stage::Finishing);
     }
 
     /// Ends all programs; the future ends when they are gone.
@@ -162,6 +178,7 @@ impl Shared {
             tokio::select! {
                 biased;
                 () = end.wanted() => return Err(ProgramError::EndedOnWish),
+                () = self.finishes() => return Err(RunError::Ended.into()),
                 () = &mut over => {
                     return Err(ProgramError::StillBusy { within: self.settings.retry_for, report });
                 }
@@ -194,10 +211,10 @@ impl Shared {
     async fn look(&self, command: Command) -> Result<Seen, ProgramError> {
         let program = command.argv.first().cloned().unwrap_or_default();
         let limit = self.settings.timeout.min(LOOK_TIMEOUT);
-        // What only looks is not waited for.
-        let never = End::never();
-        let finished =
-            self.run_at_exit(command, (Capture::Apart, limit), (&never, None), Duration::ZERO).await?;
+        let found = command.resolve(&self.settings.search_path)?;
+        // Never closed.
+        let _permit = self.permits.acquire().await;
+        let finished = self.job((found, command), (Capture::Apart, limit), (&End::never(), None)).await?;
         let how = Ending::of(&finished, limit);
         match how.code() {
             Some(0) => {
@@ -224,35 +241,33 @@ impl Shared {
         limit: Duration,
         (end, voice): (&End, &Voice),
     ) -> Result<Finished, ProgramError> {
-        self.run_at_exit(command, (capture, limit), (end, Some(voice)), self.settings.at_exit).await
-    }
-
-    async fn run_at_exit(
-        &self,
-        command: Command,
-        (capture, limit): (Capture, Duration),
-        (end, voice): (&End, Option<&Voice>),
-        at_exit: Duration,
-    ) -> Result<Finished, ProgramError> {
         let program = command.resolve(&self.settings.search_path)?;
         // Never closed.
         let _permit = tokio::select! {
             biased;
             () = end.wanted() => return Err(ProgramError::EndedOnWish),
+            () = self.finishes() => return Err(RunError::Ended.into()),
             permit = self.permits.acquire() => permit,
         };
+        self.job((program, command), (capture, limit), (end, Some(voice))).await
+    }
+
+    async fn job(
+        &self,
+        (program, command): (PathBuf, Command),
+        (capture, limit): (Capture, Duration),
+        (end, voice): (&End, Option<&Voice>),
+    ) -> Result<Finished, ProgramError> {
         let stop_timeout = self.timing.stop_timeout;
-        let job = Job {
-            program,
-            command,
-            capture,
-            limit,
-            stop_timeout,
-            at_exit,
-            end: end.clone(),
-            voice: voice.cloned(),
-        };
+        let job =
+            Job { program, command, capture, limit, stop_timeout, end: end.clone(), voice: voice.cloned() };
         Ok(self.runner.run(job).await?)
+    }
+
+    /// Ends when nothing is begun any more.
+    async fn finishes(&self) {
+        // The sender is part of this.
+        _ = self.stage.subscribe().wait_for(|stage| *stage == Stage::Finishing).await;
     }
 
     /// Appends the output to the instance's log, and says where that is.

@@ -151,7 +151,6 @@ impl Runs {
             capture: Capture::Together,
             limit,
             stop_timeout: STOP_TIMEOUT,
-            at_exit: Duration::ZERO,
             end: end.clone(),
             voice: None,
         };

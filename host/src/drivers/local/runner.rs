@@ -59,8 +59,6 @@ pub(in crate::drivers) struct Job {
     pub(in crate::drivers) limit: Duration,
     /// From SIGTERM to SIGKILL.
     pub(in crate::drivers) stop_timeout: Duration,
-    /// How long the end of the host waits for it before it is asked to end.
-    pub(in crate::drivers) at_exit: Duration,
     /// Ends it before its time.
     pub(in crate::drivers) end: End,
     /// Where its last line is told while it runs.
@@ -182,7 +180,7 @@ async fn run(job: Job, mut answer: Answer, guard: Rc<GuardLink>, mut stage: watc
     let status = tokio::select! {
         biased;
         status = started.leader.exited() => Ok(status),
-        () = host_waits_no_longer(&mut stage, job.at_exit) => Err(None),
+        () = reached(&mut stage, Stage::Ending) => Err(None),
         () = answer.closed() => Err(Some(Cut::Time)),
         () = job.end.wanted() => Err(Some(Cut::Wish)),
         () = awake::sleep(job.limit) => Err(Some(Cut::Time)),
@@ -218,17 +216,6 @@ async fn tell(output: &Tail, errors: Option<&Tail>, voice: Option<&Voice>) -> In
                 *told = line;
             }
         }
-    }
-}
-
-/// Ends when the host ends and has waited for so long, or is to end by force.
-async fn host_waits_no_longer(stage: &mut watch::Receiver<Stage>, at_exit: Duration) {
-    let mut forced = stage.clone();
-    reached(stage, Stage::Ending).await;
-    tokio::select! {
-        biased;
-        () = reached(&mut forced, Stage::Forced) => {}
-        () = tokio::time::sleep(at_exit) => {}
     }
 }
 

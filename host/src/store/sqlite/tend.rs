@@ -71,7 +71,7 @@ impl SqliteStore {
         Ok(Tender {
             connection,
             path: self.path.clone(),
-            identity: self.identity,
+            identity: self.place.identity,
             fence: Arc::clone(&self.fence_now),
             turns: Arc::clone(&self.turns),
         })
