@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::memory::Memories;
 use super::out::{About, Out};
-use super::state::{Fleet, SetState};
+use super::state::{Away, Fleet, SetState};
 use super::{retry, rollback, word};
-use crate::domain::{Actor, By, Change, Now, PersonsWord, Runs, ScaleSetName, WordKind};
+use crate::domain::{Actor, By, Change, InstanceId, Now, PersonsWord, Runs, ScaleSetName, WordKind};
 use crate::record::Write;
 use crate::record::audit::{QuarantineState, What, WordNote};
-use crate::rollout::{Brake, Extent, PartState, Purpose, Upgrade, UpgradeState};
+use crate::rollout::{Brake, Extent, Member, PartState, Purpose, Upgrade, UpgradeState};
 
 /// Follows the end of the latest upgrade of a set.
 pub(super) fn ended(
@@ -51,6 +51,7 @@ pub(super) fn ended(
         }
     }
     hold_without_way_back(set, &upgrade, now, out);
+    use_up_promised(set, &upgrade, out);
     retry::plan(set, now, out);
     // Whoever asked for it begins it.
     let by = upgrade.asked_back.clone().unwrap_or_else(By::host);
@@ -81,6 +82,19 @@ fn hold_without_way_back(set: &mut SetState, upgrade: &Upgrade, now: Now, out: &
     }
 }
 
+/// An id that a hook was told of is used, though nothing was ever made of it: the hook would take another one for it.
+fn use_up_promised(set: &mut SetState, upgrade: &Upgrade, out: &mut Out) {
+    let promised: Vec<InstanceId> = upgrade.members.values().filter_map(Member::promised).cloned().collect();
+    for id in promised {
+        if set.instance(&id).is_none() && set.away(&id).is_none() {
+            let away = Away::Deleted { replaced_by: None };
+            let membership = Some(Box::new(away.membership()));
+            out.writes.push(Write::Membership(set.spec.name.clone(), id.clone(), membership));
+            set.put_away(&id, away);
+        }
+    }
+}
+
 /// What of the goal failed on any instance; all of it when that cannot be told.
 fn blamed_changes(upgrade: &Upgrade) -> Vec<Change> {
     if !upgrade.ended.is_empty() && upgrade.is_through() {
@@ -93,4 +107,62 @@ fn blamed_changes(upgrade: &Upgrade) -> Vec<Change> {
     };
     let blamed: Vec<Change> = upgrade.goal.changes().filter(failed).cloned().collect();
     if blamed.is_empty() { upgrade.goal.changes().cloned().collect() } else { blamed }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::event::{Event, Hooked};
+    use super::super::testing::{Rig, orders};
+    use super::super::Effect;
+    use crate::domain::{Creation, HookKind, InstanceId, Percent};
+
+    /// Goes through an upgrade in which each hook before an instance fails; gives whom they were told of.
+    fn all_fail(rig: &mut Rig) -> Vec<InstanceId> {
+        rig.start("v2");
+        let mut told = Vec::new();
+        for _ in 0..60 {
+            for effect in std::mem::take(&mut rig.effects) {
+                let Effect::Hook(call) = effect else { continue };
+                let failed = call.hook == HookKind::BeforeInstance;
+                told.extend(call.instance().filter(|_| failed).cloned());
+                rig.turn(vec![Event::Hooked(Hooked {
+                    scale_set: call.scale_set.clone(),
+                    hook: call.hook,
+                    instance: call.instance().cloned(),
+                    operation: call.operation.clone(),
+                    answer: if failed { Err("exit code 1".to_owned()) } else { Ok(()) },
+                })]);
+            }
+            if rig.set().active().is_none() {
+                return told;
+            }
+            rig.pass(Duration::from_secs(1));
+            rig.everybody_answers();
+        }
+        panic!("no end: {:?}", rig.upgrade());
+    }
+
+    #[test]
+    fn an_id_that_only_a_hook_was_told_is_not_given_again() {
+        let mut set = orders();
+        set.spec.policy.hooks = [HookKind::BeforeInstance, HookKind::AfterInstance].into_iter().collect();
+        set.spec.policy.rolling.max_surge = true;
+        set.spec.policy.rolling.max_unhealthy_upgraded_instance_percent = Percent::clamped(100);
+        set.driver.creation = Creation::Possible;
+        let mut rig = Rig::new(vec![set]);
+        rig.all_healthy();
+        let first = all_fail(&mut rig);
+        assert_eq!(first.len(), 3, "{first:?}");
+        let mut rig = rig.restart();
+        for asked in rig.asked() {
+            rig.done(asked, Ok(()));
+        }
+        rig.all_healthy();
+        let again = all_fail(&mut rig);
+        assert_eq!(again.len(), 3, "{again:?}");
+        assert!(again.iter().all(|id| !first.contains(id)), "{first:?}, then {again:?}");
+        assert_eq!(rig.set().members().count(), 3, "nobody came and nobody went");
+    }
 }

@@ -71,6 +71,12 @@ impl Member {
         }
     }
 
+    /// The new instance that a hook was told of, whether or not it was ever made.
+    #[must_use]
+    pub fn promised(&self) -> Option<&InstanceId> {
+        self.replacement().filter(|_| self.hooked.asked > 0)
+    }
+
     /// Which instance effects before the end happen to, and the health gate watches.
     #[must_use]
     pub fn watched<'a>(&'a self, id: &'a InstanceId) -> &'a InstanceId {
