@@ -113,9 +113,9 @@ fn blamed_changes(upgrade: &Upgrade) -> Vec<Change> {
 mod tests {
     use std::time::Duration;
 
+    use super::super::Effect;
     use super::super::event::{Event, Hooked};
     use super::super::testing::{Rig, orders};
-    use super::super::Effect;
     use crate::domain::{Creation, HookKind, InstanceId, Percent};
 
     /// Goes through an upgrade in which each hook before an instance fails; gives whom they were told of.

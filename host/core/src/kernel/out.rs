@@ -131,16 +131,20 @@ impl Out {
         OperationId(format!("{kind}/{fence}/{set}/{id}/{operation}"))
     }
 
-    /// The next upgrade: its number and its id.
+    /// The next upgrade: its number and its id, which are used up by [`Self::begun`]: what is refused takes none.
     ///
     /// # Errors
     /// When the name of the set is too long for an id.
-    pub(super) fn upgrade(&mut self, set: &ScaleSetName) -> Result<(u64, UpgradeId), Refusal> {
+    pub(super) fn upgrade(&self, set: &ScaleSetName) -> Result<(u64, UpgradeId), Refusal> {
         let number = self.numbers.upgrade + 1;
         let id = format!("{set}-{number}");
         let parsed = UpgradeId::parse(&id);
         let id = parsed.map_err(|error| Refusal::UpgradeId { id, why: error.to_string() })?;
-        self.numbers.upgrade = number;
         Ok((number, id))
+    }
+
+    /// An upgrade of this number has begun.
+    pub(super) fn begun(&mut self, number: u64) {
+        self.numbers.upgrade = self.numbers.upgrade.max(number);
     }
 }

@@ -163,6 +163,15 @@ fn install(
         let is_there = |id: &InstanceId| set.instance(id).is_some_and(InstanceState::is_member);
         rollback.forget_gone(is_there, now.at);
     }
-    let why = StartWhy::TakesBack { ended: ended.id.clone(), goal: ended.goal.clone() };
+    let why = match &rollback.purpose {
+        // What it takes back, also where it goes on with what a rollback before it has left.
+        Purpose::Rollback { to: Some(of), .. } => {
+            StartWhy::BackTo { of: of.clone(), goal: rollback.goal.clone() }
+        }
+        Purpose::Rollback { of, from, .. } => StartWhy::TakesBack { ended: of.clone(), goal: from.clone() },
+        Purpose::Forward | Purpose::Manual => {
+            StartWhy::TakesBack { ended: ended.id.clone(), goal: ended.goal.clone() }
+        }
+    };
     start::install(fleet, memories, rollback, why, by, now, out);
 }

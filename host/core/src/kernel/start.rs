@@ -203,6 +203,7 @@ pub(super) fn install(
 ) {
     let name = upgrade.scale_set.clone();
     let Some(set) = fleet.change(&name) else { return };
+    out.begun(upgrade.number);
     if upgrade.purpose != Purpose::Manual {
         let model = set.model.changes().chain(upgrade.goal.changes()).cloned();
         set.model = Goal::new(model.collect::<Vec<_>>());

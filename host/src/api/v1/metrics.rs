@@ -44,9 +44,8 @@ const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
     path = "/metrics",
     responses((
         status = 200,
-        description = "OpenMetrics text.",
-        body = String,
-        content_type = "application/openmetrics-text"
+        description = "The same in one of two formats.",
+        content((String = "application/openmetrics-text"), (String = "text/plain"))
     ))
 )]
 pub(super) async fn show(

@@ -283,3 +283,32 @@ fn an_urgent_upgrade_waits_less_and_so_does_what_follows_it() {
     rig.ask(Command::Wish(name("orders"), Wish::Retry));
     assert_eq!(rig.upgrade().policy, policy, "what is tried again is as urgent");
 }
+
+#[test]
+fn what_is_refused_uses_up_no_id() {
+    let mut rig = Rig::healthy();
+    let past = StartOptions { not_before: Some(rig.now.wall.date()), ..to_version("v2") };
+    assert!(refused(&mut rig, past).contains("past"));
+    rig.start("v2");
+    assert_eq!(rig.upgrade().id.to_string(), "orders-1");
+}
+
+#[test]
+fn a_rollback_that_is_tried_again_still_takes_back_what_it_took_back() {
+    let mut rig = Rig::healthy();
+    rig.start("v2");
+    rig.run_to_the_end();
+    let wish = |rig: &mut Rig, wish| rig.ask(Command::Wish(name("orders"), wish)).unwrap().unwrap();
+    wish(&mut rig, Wish::RollBack);
+    wish(&mut rig, Wish::Cancel);
+    for asked in rig.asked() {
+        rig.done(asked, Ok(()));
+    }
+    rig.run_to_the_end();
+    assert_eq!(rig.upgrade().state, crate::rollout::UpgradeState::Cancelled);
+    wish(&mut rig, Wish::Retry);
+    let begun: Vec<String> =
+        rig.disk.trail().filter(|entry| entry.what.code() == "start").map(ToString::to_string).collect();
+    let back = "takes `orders-1` (to v2) back to what each instance had before";
+    assert_eq!(begun, ["upgrade to v2 was asked for", back, back]);
+}
