@@ -235,7 +235,7 @@ impl Host {
             prober.stop().await;
         }
         // Whoever has left the group of a source's program is known by its mark alone.
-        crate::probe::end_what_was_left();
+        crate::program::end_what_was_left();
         for task in self.tasks {
             task.abort();
         }
@@ -312,7 +312,7 @@ fn why_not(refusal: &lifecycle::Refusal) -> String {
 /// Opens the record, and waits until what a killed host has left running on the instances is gone.
 async fn open(config: &Config, options: &mut HostOptions<'_>) -> anyhow::Result<Opened<SqliteStore>> {
     let opened = SqliteStore::open(&config.server.data_dir)?;
-    crate::probe::end_what_was_left();
+    crate::program::end_what_was_left();
     let guards = parts::guards(config);
     let gone = former::gone(&guards);
     match options.ended.as_mut() {

@@ -24,6 +24,7 @@ pub mod measure;
 pub mod net;
 pub mod plugins;
 pub mod probe;
+pub mod program;
 pub mod recording;
 pub mod reload;
 pub mod shell;

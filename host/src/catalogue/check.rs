@@ -1,20 +1,13 @@
 //! The checker: a program that accepts a version before it is published.
 
-use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
-use tokio::process::Command;
-
-use crate::children;
 use crate::net::text::{io_text, one_line};
+use crate::program::{self, Program, Ran, RunError};
 use phasegate_core::domain::{Digest, ExtensionType, ReleaseVersion};
 
 /// Longest run.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// How much of what it writes to standard error is shown.
-const ERRORS_MAX: u64 = 4 * 1024;
 
 /// Where programs are looked for.
 const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -65,53 +58,39 @@ pub async fn check(
             .replace("{digest}", &digest)
     };
     let texts: Vec<String> = checker.iter().map(filled).collect();
-    let Some((program, arguments)) = texts.split_first() else { return Ok(()) };
+    let Some((name, arguments)) = texts.split_first() else { return Ok(()) };
     let not_checked = |why: String| CheckError::NotChecked {
         subject: subject.clone(),
         version: version.clone(),
-        program: program.clone(),
+        program: name.clone(),
         why,
     };
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .env_clear()
-        .env("PATH", SEARCH_PATH)
-        .env("PHASEGATE_PUBLISHER", subject.publisher())
-        .env("PHASEGATE_TYPE", subject.name())
-        .env("PHASEGATE_VERSION", version.to_string())
-        .env("PHASEGATE_DIGEST", &digest)
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    let started = children::spawn(&mut command);
-    let (mut child, _own) =
-        started.map_err(|error| not_checked(format!("cannot be started: {}", io_text(&error))))?;
-    let errors = child.stderr.take();
-    let run = async {
-        let mut said = Vec::new();
-        if let Some(errors) = errors {
-            // What is not read says no less by its exit code.
-            _ = errors.take(ERRORS_MAX).read_to_end(&mut said).await;
-        }
-        (child.wait().await, said)
-    };
-    let Ok((status, said)) = tokio::time::timeout(LIMIT, run).await else {
+    let environment = [
+        ("PATH", SEARCH_PATH.to_owned()),
+        ("PHASEGATE_PUBLISHER", subject.publisher().to_owned()),
+        ("PHASEGATE_TYPE", subject.name().to_owned()),
+        ("PHASEGATE_VERSION", version.to_string()),
+        ("PHASEGATE_DIGEST", digest),
+    ];
+    let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let what = Program { program: name, arguments, environment, output_max: None };
+    let Ok(ran) = tokio::time::timeout(LIMIT, program::run(what)).await else {
         return Err(not_checked(format!("has not ended within {} s", LIMIT.as_secs())));
     };
-    let status = status.map_err(|error| not_checked(io_text(&error)))?;
+    let Ran { status, output: _, errors } = ran.map_err(|error| match error {
+        RunError::NotStarted(error) => not_checked(format!("cannot be started: {}", io_text(&error))),
+        RunError::Flooded => not_checked("has printed too much".to_owned()),
+        RunError::Wait(error) => not_checked(io_text(&error)),
+    })?;
     if status.success() {
         return Ok(());
     }
-    let said = one_line(String::from_utf8_lossy(&said).trim());
+    let said = one_line(String::from_utf8_lossy(&errors).trim());
     let why = if said.is_empty() { format!(" ({status})") } else { format!(" ({status}): {said}") };
     Err(CheckError::Refused {
         subject: subject.clone(),
         version: version.clone(),
-        program: program.clone(),
+        program: name.clone(),
         why,
     })
 }
@@ -124,6 +103,20 @@ mod tests {
         let checker = ["/bin/sh", "-c", script, "{version}"].map(str::to_owned);
         let subject = ExtensionType::new("contoso", "agent").unwrap();
         check(&checker, &subject, (&ReleaseVersion::parse("1.2").unwrap(), None)).await
+    }
+
+    #[tokio::test]
+    async fn what_it_leaves_behind_holds_up_nobody_and_is_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let pid = directory.path().join("pid");
+        let leaves = |how: &str| format!("{how} sleep 300 & echo $! > {}; exit 0", pid.display());
+        for how in ["", "setsid"] {
+            assert_eq!(checked(&leaves(how)).await, Ok(()), "{how}");
+            let left = std::fs::read_to_string(&pid).unwrap();
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", left.trim())).unwrap_or_default();
+            // It may be dead and not collected yet.
+            assert!(stat.is_empty() || stat.contains(") Z "), "{how}: {stat}");
+        }
     }
 
     #[tokio::test]

@@ -30,6 +30,9 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// most of a minute.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// Longest wait until a version is published: its checker has a minute.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(75);
+
 /// Largest answer in bytes: a fleet of a hundred thousand instances fits.
 const ANSWER_MAX: usize = 256 * 1024 * 1024;
 
@@ -101,6 +104,15 @@ impl Client {
         self.call(Method::POST, path, Bytes::from(serde_json::to_vec(body)?), "application/json")
     }
 
+    /// `POST path` with JSON, to publish a version.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn publish<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        let body = Bytes::from(serde_json::to_vec(body)?);
+        self.call_within(PUBLISH_TIMEOUT, Method::POST, path, body, "application/json")
+    }
+
     /// `POST path` with bytes.
     ///
     /// # Errors
@@ -125,6 +137,17 @@ impl Client {
         content_type: &'static str,
     ) -> anyhow::Result<T> {
         let limit = if content_type == "application/wasm" { UPLOAD_TIMEOUT } else { TIMEOUT };
+        self.call_within(limit, method, path, body, content_type)
+    }
+
+    fn call_within<T: DeserializeOwned>(
+        &self,
+        limit: Duration,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        content_type: &'static str,
+    ) -> anyhow::Result<T> {
         let answer = async { tokio::time::timeout(limit, self.ask(method, path, body, content_type)).await };
         // One for each request: a client may be dropped where another runtime lets nothing block.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

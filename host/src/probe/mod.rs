@@ -35,7 +35,6 @@ pub use ask::once;
 pub use lateness::LatenessStats;
 pub use placed::placed;
 pub use runner::Prober;
-pub use sources::end_what_was_left;
 
 /// What came of a round.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@ use crate::cli::args::{EnrolArgs, ExtensionArgs, ExtensionVerb, FeatureArgs, Fea
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, or_dash, table};
+use crate::cli::progress::Progress;
 use crate::cli::target;
 use phasegate_core::domain::{ExtensionType, ScaleSetName, Subscription};
 use phasegate_wire as wire;
@@ -24,8 +25,12 @@ pub fn run(args: &ExtensionArgs) -> anyhow::Result<Exit> {
                 no_release: *no_release,
                 reason: reason.clone(),
             };
-            let published: wire::ExtensionType =
-                client.post(&format!("{}/publish", path(subject)?), &request)?;
+            let path = format!("{}/publish", path(subject)?);
+            let waiting = Progress::new(&format!("publishing {subject} {version}"));
+            let published: wire::ExtensionType = waiting.during(|step| {
+                step.say("its checker looks at it");
+                client.publish(&path, &request)
+            })?;
             let release = release::of_version(&client, subject, version)?;
             if *wait && let Some(release) = &release {
                 return release::follow(&client, &release.id, *output);

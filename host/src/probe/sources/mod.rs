@@ -29,11 +29,6 @@ use phasegate_core::domain::{Address, Answer, ProbeFailure, Response, Shortage};
 /// What came of a source: an answer, or why there is none.
 pub(super) type Outcome = Result<Response, ProbeError>;
 
-/// Ends programs of sources that a host left which was killed, and all of this host, which ends.
-pub fn end_what_was_left() {
-    exec::end_what_was_left();
-}
-
 /// Asks all further sources of a target side by side; the answers come in the order of the configuration.
 ///
 /// # Errors
