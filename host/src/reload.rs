@@ -12,7 +12,9 @@ use crate::plugins::config::PluginConfig;
 use crate::plugins::hands::Hands;
 use crate::shell::{CommandError, CommandErrorKind, Door, Drivers};
 use crate::words;
-use phasegate_core::domain::{By, Digest, DriverTraits, PluginName, RequestId, ScaleSetName};
+use phasegate_core::domain::{
+    By, Digest, DriverTraits, PluginName, RequestId, ScaleSetName, UpgradeId,
+};
 use phasegate_core::kernel::command::{Reconfiguration, Rest};
 use phasegate_core::kernel::{Command, Event, Reply};
 use phasegate_core::lifecycle::{self, Part, Place, Said, TakenUp};
@@ -141,11 +143,15 @@ impl Reloader {
                 return Err(refused(message));
             }
         };
+        let running = self.running();
         let plugins = self.take_up((&current.plugins, &next.plugins), change, by).await;
         // Those that took over do not wait any more.
         self.drivers.dismiss_ready();
         let plugins = plugins?;
         changed.extend(plugins.changed.iter().cloned());
+        // A file that wants what was stopped begins it again, and one that wants something else may begin that.
+        let begun = self.running().into_iter().filter(|(set, id)| running.get(set) != Some(id));
+        changed.extend(begun.map(|(set, id)| format!("scale set `{set}` (upgrade `{id}` has begun)")));
         if current.server.access != next.server.access {
             changed.push("server (tokens, TLS)".to_owned());
         }
@@ -219,7 +225,24 @@ impl Reloader {
             }
         };
         self.hands.adopt();
-        Ok(self.told(&taken))
+        let mut told = self.told(&taken);
+        let is_told = |told: &TakenUpAll, name: &PluginName| {
+            let name = format!("plugin `{name}`");
+            told.changed.iter().any(|one| one.starts_with(&name))
+        };
+        for config in after.iter().filter(|config| !before.contains(config)) {
+            if !is_told(&told, &config.spec.name) {
+                told.changed.push(format!("plugin `{}`", config.spec.name));
+            }
+        }
+        Ok(told)
+    }
+
+    /// The upgrades that run, by their sets.
+    fn running(&self) -> BTreeMap<ScaleSetName, UpgradeId> {
+        let view = self.door.view();
+        let active = view.sets().filter_map(|set| Some((set.spec.name.clone(), set.active()?.id.clone())));
+        active.collect()
     }
 
     /// Nothing of it is taken up.

@@ -279,8 +279,23 @@ fn an_upgrade_begins_by_itself_when_the_file_says_so() {
     assert!(site.run(&["fleet"]).stdout.contains("the file says v3, and v4"));
     run_by_all(&site, "v4");
     says(&site, "v3", "v5");
-    assert_eq!(site.json(&["reload"]).get("fileDiffers"), None);
+    let reloaded = site.json(&["reload"]);
+    assert_eq!(reloaded.get("fileDiffers"), None);
+    assert!(reloaded["changed"].to_string().contains("has begun"), "{reloaded}");
     run_by_all(&site, "v5");
+    wait_for("its end", || {
+        let status = site.json(&["upgrade", "status", "orders"]);
+        (status["state"] == "Completed").then_some(())
+    });
+
+    // What was stopped begins again with a file that says the same, and the reload says so.
+    assert_eq!(site.run(&["line", "stop", "--reason", "test"]).code, 0);
+    site.json(&["upgrade", "start", "orders", "--to", "v6"]);
+    assert_eq!(site.run(&["upgrade", "cancel", "orders"]).code, 0);
+    assert_eq!(site.run(&["line", "start"]).code, 0);
+    let reloaded = site.run(&["reload"]).stdout;
+    assert!(reloaded.contains("upgrade `orders-") && reloaded.contains("has begun"), "{reloaded}");
+    run_by_all(&site, "v6");
     host.stop();
 }
 
