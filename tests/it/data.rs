@@ -7,37 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
+use crate::drivers::toml;
 use crate::http::request;
 use crate::support::agent::{Agent, answer};
 use crate::support::{Background, Finished, Site, fleet, repository, wait_for};
-
-const HEALTHY: &str = r#"{"ApplicationHealthState":"Healthy"}"#;
-
-/// Three instances that are always healthy, one batch each.
-fn toml(driver: &str) -> String {
-    let api_port = fleet::free_ports(1)[0];
-    let instance = |id: u16| {
-        let port = Agent::start(|_, _| answer(200, "", HEALTHY)).port;
-        format!("[[scaleSets.instances]]\nid = \"{id}\"\naddress = \"127.0.0.1:{port}\"\n")
-    };
-    let instances: String = (0..3).map(instance).collect();
-    format!(
-        r#"
-[server]
-listen = "127.0.0.1:{api_port}"
-dataDir = "data"
-[[scaleSets]]
-name = "orders"
-model = {{ version = "v1" }}
-[scaleSets.health]
-intervalInSeconds = 0.1
-[scaleSets.upgradePolicy.rollingUpgradePolicy]
-maxBatchInstancePercent = 34
-[scaleSets.driver]
-{driver}
-{instances}"#
-    )
-}
 
 /// A driver that keeps versions in files of the site.
 fn by_script() -> String {

@@ -13,11 +13,16 @@ use crate::support::{Site, fleet, repository, wait_for};
 const HEALTHY: &str = r#"{"ApplicationHealthState":"Healthy"}"#;
 const IDS: [&str; 3] = ["0", "1", "2"];
 
-/// A configuration of three instances that are always healthy.
+/// A configuration of three instances that are always healthy, one batch each.
 pub(crate) fn toml(driver: &str) -> String {
+    toml_answering(driver, HEALTHY)
+}
+
+/// The same of three that always answer this.
+pub(crate) fn toml_answering(driver: &str, body: &'static str) -> String {
     let api_port = fleet::free_ports(1)[0];
     let instance = |id: &str| {
-        let port = Agent::start(|_, _| answer(200, "", HEALTHY)).port;
+        let port = Agent::start(move |_, _| answer(200, "", body)).port;
         format!("[[scaleSets.instances]]\nid = \"{id}\"\naddress = \"127.0.0.1:{port}\"\n")
     };
     let instances: String = IDS.into_iter().map(instance).collect();

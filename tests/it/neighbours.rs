@@ -8,7 +8,7 @@ use std::process::Stdio;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::support::agent::{Agent, answer};
+use crate::drivers::toml_answering;
 use crate::support::{Finished, Site, fleet, repository, wait_for};
 
 const HEALTHY: &str = r#"{"ApplicationHealthState":"Healthy"}"#;
@@ -26,29 +26,7 @@ fn steers(text: &str) -> Option<char> {
 
 /// Three instances that the test answers for, and a program that upgrades them.
 fn toml(script: &str, body: &'static str) -> String {
-    let api_port = fleet::free_ports(1)[0];
-    let instance = |id: &str| {
-        let port = Agent::start(move |_, _| answer(200, "", body)).port;
-        format!("[[scaleSets.instances]]\nid = \"{id}\"\naddress = \"127.0.0.1:{port}\"\n")
-    };
-    let instances: String = ["0", "1", "2"].into_iter().map(instance).collect();
-    format!(
-        r#"
-[server]
-listen = "127.0.0.1:{api_port}"
-dataDir = "data"
-[[scaleSets]]
-name = "orders"
-model = {{ version = "v1" }}
-[scaleSets.health]
-intervalInSeconds = 0.1
-[scaleSets.upgradePolicy.rollingUpgradePolicy]
-maxBatchInstancePercent = 34
-[scaleSets.driver]
-kind = "command"
-command = {script}
-{instances}"#
-    )
+    toml_answering(&format!("kind = \"command\"\ncommand = {script}"), body)
 }
 
 fn good_driver() -> String {
