@@ -12,9 +12,7 @@ use crate::plugins::config::PluginConfig;
 use crate::plugins::hands::Hands;
 use crate::shell::{CommandError, CommandErrorKind, Door, Drivers};
 use crate::words;
-use phasegate_core::domain::{
-    By, Digest, DriverTraits, PluginName, RequestId, ScaleSetName, UpgradeId,
-};
+use phasegate_core::domain::{By, Digest, DriverTraits, PluginName, RequestId, ScaleSetName, UpgradeId};
 use phasegate_core::kernel::command::{Reconfiguration, Rest};
 use phasegate_core::kernel::{Command, Event, Reply};
 use phasegate_core::lifecycle::{self, Part, Place, Said, TakenUp};

@@ -14,6 +14,8 @@ use crate::domain::{
 use crate::record::audit::Wait;
 use crate::rollout::{Member, UpgradeState, Wish};
 
+mod ended;
+
 const FAILS: Result<(), &str> = Err("exit code 1");
 
 /// A healthy fleet with these hooks, in which any number may fail.
@@ -427,7 +429,7 @@ fn a_hook_after_a_batch_that_is_ended_half_way_is_run_again_when_the_batch_is_ba
     let ended = taken(&mut rig).into_iter().map(|(line, _)| line).collect::<Vec<_>>();
     assert_eq!(ended, [format!("end {}", after.operation.0)]);
     over(&mut rig, &after, Err("signal 15"));
-    assert_eq!(walk(&mut rig, |_| Ok(())), ["0=v1", "afterBatch 1 forward"]);
+    assert_eq!(walk(&mut rig, |_| Ok(())), ["0=v1", "afterBatch 1 back"]);
 }
 
 #[test]

@@ -392,7 +392,11 @@ pub(super) fn run(upgrade: &Upgrade, hook: BatchHook, out: &mut Step) {
     let instances = if is_paired && !told.is_empty() { told.clone() } else { members(upgrade) };
     let about = HookAbout::Batch { number: upgrade.current + 1, instances };
     let operation = upgrade.batch_hook(hook);
-    let direction = upgrade.direction();
+    let direction = match hook {
+        // Whatever it was, it has come back; and a gate lets that pass.
+        BatchHook::AfterStop => Direction::Back,
+        BatchHook::Before | BatchHook::After | BatchHook::AfterNothing => upgrade.direction(),
+    };
     out.actions.push(Action::Hook(HookAction { hook: hook.kind(), direction, about, operation }));
 }
 

@@ -87,6 +87,11 @@ pub fn rollback_of(upgrade: &Upgrade, id: UpgradeId, now: Timestamp) -> Option<U
     })
 }
 
+/// Whether a rollback of its upgrade brings a member back.
+pub(super) fn goes_back(member: &Member) -> bool {
+    parts_back(member).is_some()
+}
+
 /// What stays on a member, because nothing was there before; none where that is nothing.
 fn without_way_back(id: &InstanceId, member: &Member) -> Option<Hold> {
     let stays = |part: &&Part| {

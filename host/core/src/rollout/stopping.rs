@@ -15,6 +15,7 @@ use super::action::Action;
 use super::batch::BatchState;
 use super::hooks::{self, BatchHook};
 use super::member::{Member, MemberState};
+use super::rollback;
 use super::state::{Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, go};
 use super::timeouts;
@@ -51,10 +52,10 @@ pub(super) fn begin(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timest
             return;
         }
         // What failed is being brought back: only a driver that hangs is not waited for.
-        Stage::Undoing if batch == OnInstanceFailure::Leave => return end_work(upgrade, batch, out),
+        Stage::Undoing if batch == OnInstanceFailure::Leave => return end_work(upgrade, batch, now, out),
         Stage::Stopping { .. } if batch == OnInstanceFailure::Leave => {
             upgrade.stage = Stage::Stopping { batch };
-            return end_work(upgrade, batch, out);
+            return end_work(upgrade, batch, now, out);
         }
         // Nothing is in flight, or it ends by itself.
         Stage::Preparing { .. }
@@ -100,7 +101,7 @@ pub(super) fn leave(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timest
         Purpose::Forward | Purpose::Manual => batch,
     };
     upgrade.stage = Stage::Stopping { batch };
-    end_work(upgrade, batch, out);
+    end_work(upgrade, batch, now, out);
     let why = not_judged(upgrade);
     for id in in_batch(upgrade) {
         let next = upgrade.members.update(&id, |member| leaves(member, &why, batch, now)).flatten();
@@ -111,7 +112,7 @@ pub(super) fn leave(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timest
 }
 
 /// Tells drivers to end what they have in hand. A way back goes on where nothing else brings it about.
-fn end_work(upgrade: &Upgrade, batch: OnInstanceFailure, out: &mut Step) {
+fn end_work(upgrade: &Upgrade, batch: OnInstanceFailure, now: Timestamp, out: &mut Step) {
     for id in upgrade.members.in_flight() {
         let Some(member) = upgrade.members.get(id) else { continue };
         let ends = match member.state {
@@ -119,7 +120,7 @@ fn end_work(upgrade: &Upgrade, batch: OnInstanceFailure, out: &mut Step) {
             MemberState::Hooking { moment: Moment::Before, .. } => batch == OnInstanceFailure::Leave,
             // What the one before took away from an instance that stays as it is now is given back by nothing else.
             MemberState::Hooking { direction: Direction::Forward, .. } => {
-                member.attempt > 0 && batch == OnInstanceFailure::Restore
+                comes_back(upgrade, member, batch, now)
             }
             MemberState::Hooking { .. } => false,
             MemberState::Applying { .. } | MemberState::Creating { .. } => true,
@@ -138,6 +139,27 @@ fn end_work(upgrade: &Upgrade, batch: OnInstanceFailure, out: &mut Step) {
             out.actions.push(Action::End { instance: member.watched(id).clone(), operation });
         }
     }
+}
+
+/// Whether a member whose hook after is ended now is brought back, between hooks of that way: by this upgrade or by the
+/// rollback that follows; or nothing is left of it.
+fn comes_back(upgrade: &Upgrade, member: &Member, batch: OnInstanceFailure, now: Timestamp) -> bool {
+    let (mut after, why) = (member.clone(), not_judged(upgrade));
+    match hooks::follows(&mut after, Some(&why), (batch, Some(&why)), now) {
+        Some(MemberState::Restoring { .. } | MemberState::Removing { .. }) => true,
+        Some(next) => {
+            after.state = next;
+            upgrade.then_roll_back && rollback::goes_back(&after)
+        }
+        None => false,
+    }
+}
+
+/// Whether the rollback that follows brings back something of the batch in flight, between hooks of a batch of its own.
+fn batch_comes_back(upgrade: &Upgrade) -> bool {
+    let members = upgrade.batch_members(upgrade.current);
+    let mut members = members.into_iter().filter_map(|id| upgrade.members.get(id));
+    upgrade.then_roll_back && members.any(rollback::goes_back)
 }
 
 /// What becomes of a member of the batch in flight of which the driver has nothing in hand; none when it stays.
@@ -199,7 +221,10 @@ pub(super) fn advance(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) -> 
     if upgrade.members.in_flight().next().is_some() {
         return false;
     }
-    if upgrade.hooked.before == Some(upgrade.current) && hooks::begin(upgrade, BatchHook::AfterStop, out) {
+    if upgrade.hooked.before == Some(upgrade.current)
+        && !batch_comes_back(upgrade)
+        && hooks::begin(upgrade, BatchHook::AfterStop, out)
+    {
         return true;
     }
     if let Some(batch) = upgrade.batches.get_mut(upgrade.current) {

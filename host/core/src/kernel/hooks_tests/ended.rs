@@ -1,0 +1,92 @@
+//! Hooks after that are ended for a rollback: the way back has hooks of its own, and begins at once.
+
+use super::*;
+
+/// Goes on until this hook is being run, and gives it; everything before goes well.
+fn up_to(rig: &mut Rig, wanted: &str) -> HookCall {
+    for _ in 0..60 {
+        for (line, effect) in taken(rig) {
+            match effect {
+                Effect::Hook(call) if line == wanted => return *call,
+                Effect::Hook(call) => over(rig, &call, Ok(())),
+                Effect::Ensure(asked) => {
+                    let instance = asked.instance.id.clone();
+                    rig.done(*asked, Ok(()));
+                    rig.judge(instance.as_str(), decision(0));
+                }
+                _ => {}
+            }
+        }
+        rig.pass(Duration::from_secs(1));
+        rig.everybody_answers();
+    }
+    panic!("{wanted} does not come");
+}
+
+/// The way back of the first two instances, each in a batch of its own.
+const BACK: [&str; 10] = [
+    "beforeBatch 1 back",
+    "beforeInstance 1 v1 back",
+    "1=v1",
+    "afterInstance 1 v1 back",
+    "afterBatch 1 back",
+    "beforeBatch 2 back",
+    "beforeInstance 0 v1 back",
+    "0=v1",
+    "afterInstance 0 v1 back",
+    "afterBatch 2 back",
+];
+
+#[test]
+fn a_rollback_waits_for_no_hook_after_of_what_it_brings_back() {
+    for wanted in ["afterInstance 1 v2 forward", "afterBatch 2 forward"] {
+        let mut rig = rig(&HookKind::ALL);
+        rig.start("v2");
+        let call = up_to(&mut rig, wanted);
+        rig.ask(Command::Wish(name("orders"), Wish::RollBack));
+        let ended = taken(&mut rig).into_iter().map(|(line, _)| line).collect::<Vec<_>>();
+        assert_eq!(ended, [format!("end {}", call.operation.0)], "{wanted}");
+        over(&mut rig, &call, Err("signal 15"));
+        assert_eq!(walk(&mut rig, |_| Ok(())), BACK, "{wanted}");
+    }
+}
+
+#[test]
+fn nor_does_one_that_follows_when_the_time_is_over() {
+    let mut set = orders();
+    set.spec.policy.hooks = HookKind::ALL.into_iter().collect();
+    set.spec.policy.timeouts.batch = Some(Duration::from_secs(10));
+    set.spec.policy.timeouts.then = crate::domain::OnTimeout::RollBack;
+    let mut rig = Rig::new(vec![set]);
+    rig.all_healthy();
+    rig.effects.clear();
+    rig.start("v2");
+    let call = up_to(&mut rig, "afterInstance 1 v2 forward");
+    rig.pass(Duration::from_secs(11));
+    let ended = taken(&mut rig).into_iter().map(|(line, _)| line).collect::<Vec<_>>();
+    assert_eq!(ended, [format!("end {}", call.operation.0)]);
+    over(&mut rig, &call, Err("signal 15"));
+    assert_eq!(walk(&mut rig, |_| Ok(())), BACK);
+}
+
+#[test]
+fn what_was_never_touched_is_given_back_before_the_way_back_begins() {
+    let mut rig = rig(&HookKind::ALL);
+    rig.start("v2");
+    let before = up_to(&mut rig, "beforeInstance 1 v2 forward");
+    over(&mut rig, &before, FAILS);
+    let (line, Effect::Hook(after)) = taken(&mut rig).remove(0) else { panic!("it has one after") };
+    assert_eq!(line, "afterInstance 1 v2 forward");
+    rig.ask(Command::Wish(name("orders"), Wish::RollBack));
+    assert_eq!(taken(&mut rig), [], "nothing else gives it back");
+    over(&mut rig, &after, Ok(()));
+    let expected = [
+        "afterBatch 2 back",
+        "beforeBatch 1 back",
+        "beforeInstance 0 v1 back",
+        "0=v1",
+        "afterInstance 0 v1 back",
+        "afterBatch 1 back",
+    ];
+    assert_eq!(walk(&mut rig, |_| Ok(())), expected);
+}
