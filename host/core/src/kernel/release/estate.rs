@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::domain::{
     Component, Enrolment, Health, InstanceId, Location, Now, ReleaseVersion, ScaleSetName, SetKind,
 };
-use crate::kernel::state::{Fleet, SetState};
+use crate::kernel::state::{Fleet, InstanceState, SetState, SetView};
 use crate::kernel::zones;
 use crate::plan::{Candidate, HoldReason, withheld};
 use crate::release::{
@@ -31,10 +31,14 @@ impl EstateView for Estate<'_> {
             Some(enrolment) => standing(self.fleet, set, enrolment, to),
         };
         let child = child(set, part);
-        // While its upgrade is under way each event of it would cost a look at all of its instances, for nothing.
-        let goes_on = matches!(part.run, Run::Runs | Run::GoesBack)
-            && child.as_ref().is_some_and(|child| child.end == ChildEnd::Running);
-        let looked = (!goes_on).then(|| looked_at(set, part, to, self.now));
+        // Each event of a set would cost a look at all of its instances, where nothing follows from it.
+        let counts = match &part.run {
+            Run::Runs => child.as_ref().is_none_or(|child| child.end != ChildEnd::Running),
+            Run::Waits | Run::Left(_) => standing == Ok(Moves::There),
+            Run::Done => true,
+            Run::Ended { .. } | Run::GoesBack | Run::Back => false,
+        };
+        let seen = counts.then(|| seen(set, part, to, self.now));
         let standing = standing.and_then(|moves| match moves {
             Moves::Up if part.run != Run::Runs && is_too_unhealthy(self.fleet, set) => {
                 Err(Left::HeldUnhealthy)
@@ -47,9 +51,9 @@ impl EstateView for Estate<'_> {
             busy: set.active().filter(|one| part.upgrade.as_ref() != Some(&one.id)).map(|one| one.id.clone()),
             initializing: set.census().initializing().len(),
             unhealthy: set.census().unhealthy().iter().cloned().collect(),
-            well: looked.as_ref().map_or(Well::NotKnown, |looked| looked.well),
-            complete: looked.as_ref().is_some_and(|looked| looked.complete),
-            shown: looked.as_ref().is_some_and(|looked| looked.tally.at_version > 0),
+            well: seen.map_or(Well::NotKnown, |seen| seen.well),
+            complete: seen.is_some_and(|seen| seen.complete),
+            shown: seen.is_some_and(|seen| seen.shown),
             retry: set.spec.retry,
         })
     }
@@ -143,42 +147,91 @@ fn end_of(upgrade: &Upgrade, component: &Component) -> ChildEnd {
 }
 
 /// What a look at the instances of a set has found.
-pub(super) struct Looked {
-    pub(super) tally: Tally,
-    pub(super) well: Well,
-    pub(super) complete: bool,
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    well: Well,
+    /// Every one that counts has the version.
+    complete: bool,
+    /// One has it.
+    shown: bool,
 }
 
-/// Counts who counts, who has the version, and who is Healthy.
-pub(super) fn looked_at(set: &SetState, part: &Part, to: &ReleaseVersion, now: Now) -> Looked {
+/// Whether the instances that count have the version and are Healthy.
+fn seen(set: &SetState, part: &Part, to: &ReleaseVersion, now: Now) -> Seen {
     let view = set.view(now);
-    let mut tally = Tally::default();
+    let (mut complete, mut shown) = (true, false);
     let (mut unwell, mut unknown) = (false, false);
     for instance in set.members() {
-        let candidate = view.candidate_of(instance);
-        tally.total += 1;
-        *tally.zones.entry(candidate.zone.clone().unwrap_or_default()).or_default() += 1;
-        let has_it = candidate.version_of(&part.component).is_some_and(|has| is_version(has.as_str(), to));
-        let out = not_eligible(&candidate, set, part).filter(|_| !has_it);
-        if let Some(code) = out {
-            *tally.not_eligible.entry(code).or_default() += 1;
-            continue;
-        }
-        tally.eligible += 1;
-        tally.at_version += usize::from(has_it);
-        match candidate.health {
-            Health::Healthy => tally.healthy += usize::from(has_it),
+        let Standing::Counts(has) = of_instance((set, &view), instance, part, to) else { continue };
+        complete &= has == Has::It;
+        shown |= has == Has::It;
+        match instance.fold.health() {
+            Health::Healthy => {}
             Health::Initializing => unknown = true,
-            Health::Unhealthy | Health::Unknown => unwell |= !part.held_unhealthy.contains(&candidate.id),
+            Health::Unhealthy | Health::Unknown => unwell |= !part.held_unhealthy.contains(&instance.spec.id),
         }
     }
-    let complete = tally.at_version == tally.eligible;
     let well = match (complete && !unwell, unknown) {
         (false, _) => Well::No,
         (true, true) => Well::NotKnown,
         (true, false) => Well::Yes,
     };
-    Looked { tally, well, complete }
+    Seen { well, complete, shown }
+}
+
+/// Counts who counts, who has the version, and who is Healthy.
+pub(super) fn tally(set: &SetState, part: &Part, to: &ReleaseVersion, now: Now) -> Tally {
+    let view = set.view(now);
+    let mut tally = Tally::default();
+    for instance in set.members() {
+        tally.total += 1;
+        let zone = instance.spec.zone.as_deref().unwrap_or_default();
+        match tally.zones.get_mut(zone) {
+            Some(count) => *count += 1,
+            None => _ = tally.zones.insert(zone.to_owned(), 1),
+        }
+        match of_instance((set, &view), instance, part, to) {
+            Standing::Out(code) => *tally.not_eligible.entry(code).or_default() += 1,
+            Standing::Counts(Has::Another) => tally.eligible += 1,
+            Standing::Counts(Has::It) => {
+                tally.eligible += 1;
+                tally.at_version += 1;
+                tally.healthy += usize::from(instance.fold.health() == Health::Healthy);
+            }
+        }
+    }
+    tally
+}
+
+/// How an instance stands with a release.
+enum Standing {
+    /// It does not count; a code.
+    Out(String),
+    /// It counts.
+    Counts(Has),
+}
+
+/// What an instance has of what is released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Has {
+    /// The version that is released.
+    It,
+    /// Something else, or nobody knows.
+    Another,
+}
+
+/// How an instance stands. Who has the version counts, whatever else is said of it.
+fn of_instance(
+    (set, view): (&SetState, &SetView<'_>),
+    instance: &InstanceState,
+    part: &Part,
+    to: &ReleaseVersion,
+) -> Standing {
+    let has = instance.runs_of(&part.component).version();
+    if has.is_some_and(|has| has == to.version() || is_version(has.as_str(), to)) {
+        return Standing::Counts(Has::It);
+    }
+    not_eligible(&view.candidate_of(instance), set, part).map_or(Standing::Counts(Has::Another), Standing::Out)
 }
 
 /// Whether a version is the one that is released: compared as numbers.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::commands;
-use super::estate::{Estate, looked_at, standing};
+use super::estate::{Estate, standing, tally};
 use crate::domain::{ExtensionType, Location, Now, ReleaseVersion, ScaleSetName};
 use crate::kernel::refusal::Refusal;
 use crate::kernel::state::Fleet;
@@ -73,7 +73,7 @@ pub(super) fn planned(fleet: &Fleet, subject: &ExtensionType, version: &ReleaseV
     for set in fleet.sets.values() {
         let Some(enrolment) = set.spec.estate.enrolment(subject) else { continue };
         let part = Part::waiting(set.spec.estate.location.clone(), 0, enrolment.component.clone());
-        let looked = looked_at(set, &part, version, now);
+        let tally = tally(set, &part, version, now);
         let standing = standing(fleet, set, enrolment, version);
         if standing == Ok(Moves::Up) {
             let change = crate::domain::Change {
@@ -99,7 +99,7 @@ pub(super) fn planned(fleet: &Fleet, subject: &ExtensionType, version: &ReleaseV
             location: set.spec.estate.location.clone(),
             from: set.model.of(&enrolment.component).cloned(),
             standing,
-            tally: looked.tally,
+            tally,
         });
     }
     let strategy = &fleet.releases.rules.strategy;
@@ -147,7 +147,7 @@ pub mod released {
             };
             let why = open.then(|| why_not_begun(release, (name, facts.as_ref()), &estate, now.at));
             let set = fleet.sets.get(name);
-            let tally = set.map(|set| looked_at(set, part, &release.version, now).tally);
+            let tally = set.map(|set| tally(set, part, &release.version, now));
             (name.clone(), Standing { part: part.clone(), tally, why })
         };
         release.parts.iter().map(of).collect()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::domain::{
     Address, Component, Creation, DriverTraits, Enrolment, Estate, ExtensionType, HandlerVersion, Instance,
-    InstanceId, Location, OnFailure, Protection, ReleaseVersion, ScaleSet, ScaleSetName, Version,
+    InstanceId, Location, OnFailure, Protection, ReleaseVersion, ScaleSet, ScaleSetName, Sight, Version,
 };
 use crate::kernel::{ReleaseRules, SetConfig, TypeRules};
 use crate::release::Strategy;
@@ -116,12 +116,15 @@ fn set(
     Ok(SetConfig { spec, driver: site(), on_failure: OnFailure::Hold })
 }
 
+/// From one look at an instance to the next, where nothing is begun: never. It would see what is recorded.
+const LOOKED_AT: Duration = Duration::from_secs(10 * 366 * 86_400);
+
 /// A driver of instances that the site keeps running.
 #[must_use]
 pub fn site() -> DriverTraits {
     DriverTraits {
         custody: crate::domain::Custody::Site,
         creation: Creation::NotTold,
-        sight: crate::domain::Sight::APPLICATION,
+        sight: Sight { interval: LOOKED_AT, ..Sight::APPLICATION },
     }
 }

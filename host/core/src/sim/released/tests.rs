@@ -55,3 +55,15 @@ fn a_version_that_is_bad_from_the_third_region_phase_on_is_stopped_there() {
 fn the_same_seed_gives_the_same_course() {
     assert_eq!(run(&setup(Some(2), 7)), run(&setup(Some(2), 7)));
 }
+
+#[test]
+fn hours_in_which_nothing_is_under_way_cost_nothing() {
+    let turns = |hours: u64| {
+        let mut setup = setup(None, 3);
+        setup.rules.strategy.bake = Duration::from_secs(hours * 3600);
+        let course = run(&setup);
+        assert_eq!(course.state, Some("Completed"));
+        course.turns
+    };
+    assert_eq!(turns(1), turns(48), "nobody is asked and nothing is looked at");
+}
