@@ -17,6 +17,7 @@ const SILENT_LEAST: usize = 2;
 
 /// Nobody was looked at for so long, and nobody is judged by that time.
 pub(super) fn stood_still(fleet: &mut Fleet, length: Duration, now: Now, out: &mut Out) {
+    fleet.releases.stood_still(length, now.at);
     for name in fleet.names(|_| true) {
         let Some(set) = fleet.change(&name) else { continue };
         let ids: Vec<InstanceId> = set.instances().map(|instance| instance.spec.id.clone()).collect();

@@ -4,6 +4,7 @@
 
 use super::out::{About, Out};
 use super::refusal::Refusal;
+use super::release;
 use super::state::Fleet;
 use crate::domain::{By, Change, Now, ScaleSetName};
 use crate::record::Write;
@@ -28,6 +29,7 @@ pub(super) fn lift(
     out.writes.push(Write::Quarantine(name.clone(), change.clone(), None));
     let what = What::Quarantine { change: change.clone(), state: QuarantineState::Lifted { was: reason } };
     out.audit(About::set(name), by.clone(), what, now);
+    release::try_again(fleet, name, out);
     Ok(())
 }
 

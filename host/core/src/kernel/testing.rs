@@ -246,8 +246,8 @@ impl Rig {
         if !turn.writes.is_empty() {
             self.seq += 1;
             let writes = std::mem::take(&mut turn.writes);
-            let commit =
-                Commit { version: Commit::VERSION, seq: self.seq, anchor: Anchor::default(), writes };
+            let anchor = Anchor { at: self.now.at, ..Anchor::default() };
+            let commit = Commit { version: Commit::VERSION, seq: self.seq, anchor, writes };
             if matches!(self.mood, DiskMood::Takes | DiskMood::Lies) {
                 self.disk.apply(&commit);
             }

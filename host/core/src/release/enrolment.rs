@@ -25,6 +25,8 @@ pub enum Left {
     NotComparable,
     /// More of it is unhealthy than its policy allows, before it has begun.
     HeldUnhealthy,
+    /// It had the version by a release before, and a person has taken it back since.
+    TakenBack,
     /// The configuration has it no longer.
     Gone,
     /// The release ended before its turn.
@@ -44,6 +46,7 @@ impl Left {
             Self::Newer => "newer",
             Self::NotComparable => "not-comparable",
             Self::HeldUnhealthy => "held-unhealthy",
+            Self::TakenBack => "taken-back",
             Self::Gone => "gone",
             Self::Ended => "release-ended",
         }
@@ -61,6 +64,7 @@ impl Left {
             Self::Newer => "it has a newer version",
             Self::NotComparable => "what it has is not a version of two to four numbers",
             Self::HeldUnhealthy => "more of it is unhealthy than its policy allows",
+            Self::TakenBack => "it was taken back from this version; a person's start brings it again",
             Self::Gone => "the configuration has it no longer",
             Self::Ended => "the release ended before its turn",
         }

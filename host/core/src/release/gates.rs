@@ -50,7 +50,7 @@ impl Gates {
             if is_through(release, part, now) && !is_silent(&silent, part) {
                 continue;
             }
-            if let (Run::Done, Some(since)) = (&part.run, part.well_since) {
+            if let (Run::Done, Some(since)) = (&part.run, part.watched_since) {
                 let until = since + release.strategy.bake;
                 if until > now {
                     wake_at = Some(wake_at.map_or(until, |before| before.min(until)));
@@ -137,7 +137,7 @@ fn is_through(release: &Release, part: &Part, now: Timestamp) -> bool {
         Run::Left(_) | Run::Back => true,
         Run::Done => {
             let baked = |since: Timestamp| since + release.strategy.bake <= now;
-            part.seen_well && part.well_since.is_some_and(baked)
+            part.seen_well && part.watched_since.is_some_and(baked)
         }
         Run::Ended { how: How::Faulted, .. } => true,
         Run::Runs => part.passed_over,

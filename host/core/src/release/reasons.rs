@@ -10,7 +10,7 @@ use super::step::is_retried;
 use crate::domain::{Location, ScaleSetName, Timestamp, UpgradeId};
 
 /// Between two tries to start an upgrade that was refused.
-pub(super) const REFUSED_AGAIN: Duration = Duration::from_secs(60);
+pub(super) const REFUSED_AGAIN: Duration = Duration::from_secs(10);
 
 /// Why a set has not begun.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
@@ -156,6 +157,10 @@ pub struct Part {
     /// Whether that is so now; nobody knows before everybody has been asked.
     #[serde(skip)]
     pub seen_well: bool,
+    /// Since when somebody has looked that it is so: time in which nobody could look counts for no bake. After a start of
+    /// the host none, unless its bake was over before.
+    #[serde(skip)]
+    pub watched_since: Option<Timestamp>,
     /// Whether an instance of it has the version; nobody knows before it was looked at.
     #[serde(skip)]
     pub has_shown: bool,
@@ -180,6 +185,7 @@ impl Part {
             held_unhealthy: BTreeSet::new(),
             refused: None,
             seen_well: false,
+            watched_since: None,
             has_shown: false,
         }
     }
@@ -221,6 +227,9 @@ pub struct Release {
     pub by: Actor,
     /// Why; one line for people.
     pub reason: Option<String>,
+    /// Whoever started it wants it in spite of any quarantine, also of a set's own.
+    #[serde(default)]
+    pub forced: bool,
     /// When.
     pub started_at: Timestamp,
     /// The same as a date.
@@ -254,10 +263,40 @@ impl Release {
         !matches!(self.state, ReleaseState::Ended(..))
     }
 
+    /// Whether a person has started it.
+    #[must_use]
+    pub fn is_a_persons(&self) -> bool {
+        self.by != Actor::Host
+    }
+
     /// A copy without its sets.
     #[must_use]
     pub fn head(&self) -> Self {
         Self { parts: OrdMap::new(), looked: None, ..self.clone() }
+    }
+
+    /// After a start of the host, which had last written something then: a bake that was over stays over.
+    pub fn resume(&mut self, written_at: Timestamp) {
+        let bake = self.strategy.bake;
+        self.watched(|part| part.well_since.filter(|since| *since + bake <= written_at));
+    }
+
+    /// The host stood still for so long, and nobody looked: who is in the middle of a bake has that before him still.
+    pub fn stood_still(&mut self, length: Duration, now: Timestamp) {
+        let bake = self.strategy.bake;
+        self.watched(|part| {
+            let since = part.watched_since?;
+            let was_over = since + bake + length <= now;
+            Some(if was_over { since } else { (since + length).min(now) })
+        });
+        self.looked = None;
+    }
+
+    fn watched(&mut self, since: impl Fn(&Part) -> Option<Timestamp>) {
+        let watched = |(name, part): (&ScaleSetName, &Part)| {
+            (name.clone(), Part { watched_since: since(part), ..part.clone() })
+        };
+        self.parts = self.parts.iter().map(watched).collect();
     }
 
     /// When it ended, if it has.

@@ -125,7 +125,8 @@ fn still_true(release: &Release, now: Timestamp) -> Option<Arc<Looked>> {
 
 /// Whether what is recorded of a part differs.
 fn differs(a: &Part, b: &Part) -> bool {
-    Part { seen_well: b.seen_well, has_shown: b.has_shown, ..a.clone() } != *b
+    let (seen_well, watched_since, has_shown) = (b.seen_well, b.watched_since, b.has_shown);
+    Part { seen_well, watched_since, has_shown, ..a.clone() } != *b
 }
 
 /// What has become of one set.
@@ -146,25 +147,40 @@ fn take_in(
     match part.run.clone() {
         Run::Waits | Run::Left(_) => part.run = of_standing(&facts),
         Run::Runs => runs(release, part, (name, &facts), now, out),
-        Run::Ended { .. } => {
-            if let Err(left) = facts.standing
-                && left != Left::HeldUnhealthy
-            {
-                part.run = Run::Left(left);
+        Run::Ended { .. } => match facts.standing {
+            Err(Left::HeldUnhealthy) => {}
+            Err(left) => part.run = Run::Left(left),
+            // A person has brought it there.
+            Ok(Moves::There) if facts.complete && facts.shown && facts.busy.is_none() => {
+                part.run = Run::Done;
+                part.passed_over = false;
+                let text = format!("scale set `{name}` has {} {} by now", release.subject, release.version);
+                out.actions.push(Action::Say("set-done", text));
             }
-        }
+            Ok(_) => {}
+        },
         Run::GoesBack => match &facts.child {
             Some(Child { end: ChildEnd::Running, .. }) => {}
             Some(_) | None => part.run = Run::Back,
         },
+        Run::Done if facts.standing == Ok(Moves::Up) && facts.busy.is_none() => {
+            let why = "it was taken back to what it had before".to_owned();
+            out.actions.push(Action::Say("set-ended", format!("scale set `{name}` ended: {why}")));
+            part.run = Run::Ended { how: How::Cancelled, why, retry_at: None };
+            (part.well_since, part.watched_since) = (None, None);
+        }
         Run::Done | Run::Back => {}
     }
     if part.run == Run::Done {
         part.seen_well = facts.well == Well::Yes;
         part.has_shown = facts.shown;
         match facts.well {
-            Well::Yes => part.well_since = part.well_since.or(Some(now)),
+            Well::Yes => {
+                part.well_since = part.well_since.or(Some(now));
+                part.watched_since = part.watched_since.or(Some(now));
+            }
             Well::No => {
+                part.watched_since = None;
                 if part.well_since.take().is_some() {
                     let text = format!("scale set `{name}` is no longer well; later region phases wait");
                     out.actions.push(Action::Say("revoked", text));
@@ -242,7 +258,12 @@ fn is_decided_by_people(left: Left) -> bool {
     match left {
         Left::NotEnrolled | Left::OptedOut | Left::NotRegistered | Left::ServiceFabric | Left::Gone => true,
         // While its upgrade runs, the version is wanted there already.
-        Left::OtherMajor | Left::Newer | Left::NotComparable | Left::HeldUnhealthy | Left::Ended => false,
+        Left::OtherMajor
+        | Left::Newer
+        | Left::NotComparable
+        | Left::HeldUnhealthy
+        | Left::TakenBack
+        | Left::Ended => false,
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) fn ended_with_the_host(upgrade: &Upgrade) -> String {
 pub(super) fn begin(upgrade: &mut Upgrade, batch: OnInstanceFailure, now: Timestamp, out: &mut Step) {
     match upgrade.stage {
         Stage::InBatch => {}
+        // What the hook before has taken away is given back by this one alone.
+        Stage::Hooking { hook: BatchHook::AfterStop | BatchHook::AfterNothing, .. } => return,
         Stage::Hooking { hook, stop } => {
             let batch =
                 stop.map_or(batch, |before| if batch == OnInstanceFailure::Leave { batch } else { before });

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::estate::was_taken_back;
 use super::turn::{self, part_of};
 use super::view::{self, Planned};
 use crate::domain::{
@@ -16,7 +17,9 @@ use crate::kernel::state::Fleet;
 use crate::record::{OptOut, Registered, Write};
 use crate::release::catalogue::VERSIONS_MAX;
 use crate::release::not_through_before;
-use crate::release::{End, Published, PublishedVersion, Publishing, Release, ReleaseState, Withdrawn};
+use crate::release::{
+    End, PlannedSet, Published, PublishedVersion, Publishing, Release, ReleaseState, Withdrawn,
+};
 
 /// Ended releases that are kept.
 const KEPT_MAX: usize = 200;
@@ -204,9 +207,13 @@ pub(super) fn begin_by_itself(fleet: &mut Fleet, by: &By, now: Now, out: &mut Ou
             continue;
         }
         let planned = view::planned(fleet, &subject, &version, now);
-        if planned.moves() > 0 {
+        // What a person has taken back since stays so.
+        let is_new = |set: &PlannedSet| {
+            set.has_to_move() && !was_taken_back(fleet, &set.name, (&subject, &version), None)
+        };
+        if planned.plan.phases.iter().flat_map(|phase| &phase.sets).any(is_new) {
             // Whatever speaks against it speaks against a person's start, too, and is told then.
-            let _ = begin(fleet, planned, by, now, out);
+            let _ = begin(fleet, planned, Quarantined::Refuse, by, now, out);
         }
     }
 }
@@ -260,13 +267,14 @@ fn start(
         }
         put(fleet, published, out);
     }
-    begin(fleet, planned, by, now, out)
+    begin(fleet, planned, quarantined, by, now, out)
 }
 
 /// Begins a release; one of an older version that runs gives way to it.
 fn begin(
     fleet: &mut Fleet,
     planned: Planned,
+    quarantined: Quarantined,
     by: &By,
     now: Now,
     out: &mut Out,
@@ -304,6 +312,7 @@ fn begin(
         state: ReleaseState::Running,
         paused: false,
         excused: std::collections::BTreeMap::new(),
+        forced: quarantined == Quarantined::Allow,
         log: imbl::Vector::new(),
         parts: imbl::OrdMap::new(),
         looked: None,

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::domain::{
-    Component, Enrolment, Health, InstanceId, Location, Now, ReleaseVersion, ScaleSetName, SetKind,
+    Component, Enrolment, ExtensionType, Health, InstanceId, Location, Now, ReleaseVersion, ScaleSetName,
+    SetKind,
 };
 use crate::kernel::state::{Fleet, InstanceState, SetState, SetView};
 use crate::kernel::zones;
@@ -21,6 +22,27 @@ pub(super) struct Estate<'a> {
     pub(super) now: Now,
 }
 
+impl Estate<'_> {
+    /// Whether a set had the version by a release before, and what is wanted there is less since.
+    fn was_taken_back(&self, name: &ScaleSetName) -> bool {
+        let Release { subject, version, number, .. } = self.release;
+        was_taken_back(self.fleet, name, (subject, version), Some(*number))
+    }
+}
+
+/// Whether a release that has ended brought a version to a set, where it is to come up to it once more: somebody has
+/// taken it back, and that was said last.
+pub(super) fn was_taken_back(
+    fleet: &Fleet,
+    name: &ScaleSetName,
+    (subject, version): (&ExtensionType, &ReleaseVersion),
+    but: Option<u64>,
+) -> bool {
+    let others = fleet.releases.all.values().filter(|it| !it.is_active() && Some(it.number) != but);
+    let mut same = others.filter(|it| it.subject == *subject && it.version == *version);
+    same.any(|it| it.parts.get(name).is_some_and(|part| part.run == Run::Done))
+}
+
 impl EstateView for Estate<'_> {
     fn facts(&self, name: &ScaleSetName, part: &Part) -> Option<Facts> {
         let set = self.fleet.set(name).ok()?;
@@ -34,12 +56,13 @@ impl EstateView for Estate<'_> {
         // Each event of a set would cost a look at all of its instances, where nothing follows from it.
         let counts = match &part.run {
             Run::Runs => child.as_ref().is_none_or(|child| child.end != ChildEnd::Running),
-            Run::Waits | Run::Left(_) => standing == Ok(Moves::There),
+            Run::Waits | Run::Left(_) | Run::Ended { .. } => standing == Ok(Moves::There),
             Run::Done => true,
-            Run::Ended { .. } | Run::GoesBack | Run::Back => false,
+            Run::GoesBack | Run::Back => false,
         };
         let seen = counts.then(|| seen(set, part, to, self.now));
         let standing = standing.and_then(|moves| match moves {
+            Moves::Up if !self.release.is_a_persons() && self.was_taken_back(name) => Err(Left::TakenBack),
             Moves::Up if part.run != Run::Runs && is_too_unhealthy(self.fleet, set) => {
                 Err(Left::HeldUnhealthy)
             }
@@ -231,7 +254,8 @@ fn of_instance(
     if has.is_some_and(|has| has == to.version() || is_version(has.as_str(), to)) {
         return Standing::Counts(Has::It);
     }
-    not_eligible(&view.candidate_of(instance), set, part).map_or(Standing::Counts(Has::Another), Standing::Out)
+    not_eligible(&view.candidate_of(instance), set, part)
+        .map_or(Standing::Counts(Has::Another), Standing::Out)
 }
 
 /// Whether a version is the one that is released: compared as numbers.

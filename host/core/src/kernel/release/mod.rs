@@ -12,6 +12,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use imbl::{OrdMap, OrdSet};
 
@@ -25,7 +26,7 @@ use crate::record::{OptOut, Registered, Stored};
 use crate::release::{Published, Release, Strategy, resolve};
 
 pub(super) use commands::grant;
-pub(super) use turn::{look, taken_up};
+pub(super) use turn::{look, taken_up, try_again};
 pub use view::{Planned, released};
 
 /// What releases go by: the part of the configuration that is about them.
@@ -70,10 +71,16 @@ pub struct Releases {
 impl Releases {
     pub(super) fn new(rules: ReleaseRules, stored: &Stored) -> Self {
         let published = stored.published.iter();
+        let written_at = stored.anchor.as_ref().map_or(Timestamp(0), |anchor| anchor.at);
+        let resumed = |(number, release): (&u64, &Release)| {
+            let mut release = release.clone();
+            release.resume(written_at);
+            (*number, Arc::new(release))
+        };
         Self {
             rules: Arc::new(rules),
             catalogue: published.map(|(subject, it)| (subject.clone(), Arc::new(it.clone()))).collect(),
-            all: stored.releases.iter().map(|(number, it)| (*number, Arc::new(it.clone()))).collect(),
+            all: stored.releases.iter().map(resumed).collect(),
             opted_out: stored.opted_out.iter().map(|(key, it)| (key.clone(), it.clone())).collect(),
             registered: stored.registered.iter().map(|(key, it)| (key.clone(), it.clone())).collect(),
             wake_at: None,
@@ -86,6 +93,17 @@ impl Releases {
     #[must_use]
     pub fn release(&self, id: &ReleaseId) -> Option<&Arc<Release>> {
         self.all.values().rev().find(|release| release.id == *id)
+    }
+
+    /// The host stood still for so long, and nobody looked.
+    pub(super) fn stood_still(&mut self, length: Duration, now: Timestamp) {
+        let active: Vec<u64> = self.active().map(|release| release.number).collect();
+        for number in active {
+            if let Some(release) = self.all.get_mut(&number) {
+                Arc::make_mut(release).stood_still(length, now);
+            }
+        }
+        self.dirty = true;
     }
 
     /// Those that have not ended, oldest first.

@@ -135,6 +135,12 @@ fn round(
             Arc::make_mut(release).looked = None;
         }
     }
+    // What goes on begins what its quarantine has stopped.
+    let (lifts, rest): (Vec<_>, Vec<_>) =
+        rest.into_iter().partition(|(_, action)| matches!(action, Action::LiftQuarantine));
+    for (number, action) in lifts {
+        perform(fleet, memories, number, action, now, out);
+    }
     for (name, begun) in starts {
         has_acted |= begin(fleet, memories, &name, &begun, now, out);
     }
@@ -192,6 +198,17 @@ fn change(
     out.writes.push(Write::ReleaseSet(number, name.clone(), Some(Box::new(part.clone()))));
 }
 
+/// What spoke against the start of a set has gone: releases that were refused there try at once.
+pub(in crate::kernel) fn try_again(fleet: &mut Fleet, name: &ScaleSetName, out: &mut Out) {
+    let refused =
+        |release: &&Arc<Release>| release.parts.get(name).is_some_and(|part| part.refused.is_some());
+    let all: Vec<u64> = fleet.releases.active().filter(refused).map(|release| release.number).collect();
+    for number in all {
+        change(fleet, (number, name), out, |part| part.refused = None);
+        fleet.releases.dirty = true;
+    }
+}
+
 /// A release that has come to a set, and where the set was before.
 struct Begun {
     number: u64,
@@ -215,9 +232,12 @@ fn begin(
     };
     let all: Vec<(ReleaseId, Change, u32)> = all_begun.iter().filter_map(of).collect();
     let is_again = all.iter().any(|(_, _, tries)| *tries > 0);
+    let is_forced =
+        |begun: &Begun| fleet.releases.all.get(&begun.number).is_some_and(|release| release.forced);
+    // What has failed in this very release is tried again, as it says.
+    let allowed = is_again || all_begun.iter().any(is_forced);
     let options = StartOptions {
-        // What has failed in this very release is tried again, as it says.
-        quarantined: if is_again { Quarantined::Allow } else { Quarantined::Refuse },
+        quarantined: if allowed { Quarantined::Allow } else { Quarantined::Refuse },
         ..StartOptions::default()
     };
     let goal = Goal::new(all.iter().map(|(_, change, _)| change.clone()));

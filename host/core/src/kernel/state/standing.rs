@@ -3,7 +3,7 @@
 //! Deliberately no rule of its own about what permits what: that is `plan::standing`.
 
 use super::{InstanceState, SetState, StandIn};
-use crate::domain::{Claim, OnFailure, Outcome, Participation, Timestamp, WordKind};
+use crate::domain::{Claim, Custody, OnFailure, Outcome, Participation, Runs, Timestamp, WordKind};
 use crate::plan::{Basis, Standing, StandingInput, judged, reason_line};
 
 /// The answer that an instance stands by.
@@ -94,7 +94,26 @@ impl SetState {
             let detail = instance.trouble.as_ref().map_or_else(String::new, |trouble| trouble.text.clone());
             return (Standing::Unknown { detail, phase: judged.phase(), says: judged.said() }, basis);
         }
-        (judged, basis)
+        (self.to_be_deployed(instance, judged), basis)
+    }
+
+    /// Where the site has looked and nothing runs, nobody is there who could say anything: that is no silence of the
+    /// application, and it is deployed, at its place in the plan. What it said before it went, such as skip, stands.
+    fn to_be_deployed(&self, instance: &InstanceState, judged: Standing) -> Standing {
+        let nothing_runs =
+            self.driver.custody == Custody::Site && matches!(instance.runs, Runs::Nothing { .. });
+        match judged {
+            Standing::Unknown { phase, says: None | Some(Participation::Proceed), .. } if nothing_runs => {
+                let detail = "nothing runs on it".to_owned();
+                Standing::Decided { phase, participation: Participation::Proceed, detail }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether an instance has never had anything of ours: it serves nobody, so it is no loss that it is down.
+    pub(in crate::kernel) fn is_new_ground(&self, instance: &InstanceState) -> bool {
+        self.driver.custody == Custody::Site && matches!(instance.runs, Runs::Nothing { before: None })
     }
 
     /// The older decision that is used for an instance, if the plugin fails now; as [`Self::standing`] has it.

@@ -29,6 +29,12 @@ pub struct SetView<'a> {
 }
 
 impl SetView<'_> {
+    /// Who counts as unhealthy: not those that are yet to be deployed for the first time.
+    fn down(&self) -> impl Iterator<Item = &InstanceId> {
+        let is_new = |id: &InstanceId| self.set.instance(id).is_some_and(|one| self.set.is_new_ground(one));
+        self.set.members.unhealthy().iter().filter(move |id| !is_new(id))
+    }
+
     /// What the planner knows of one instance.
     #[must_use]
     pub fn candidate_of(&self, instance: &InstanceState) -> Candidate {
@@ -83,7 +89,7 @@ impl FleetView for SetView<'_> {
     }
 
     fn unhealthy_count(&self) -> usize {
-        self.set.members.unhealthy().len()
+        self.down().count()
     }
 
     fn initializing_count(&self) -> usize {
@@ -91,7 +97,7 @@ impl FleetView for SetView<'_> {
     }
 
     fn unhealthy(&self) -> Vec<InstanceId> {
-        self.set.members.unhealthy().iter().cloned().collect()
+        self.down().cloned().collect()
     }
 
     fn initializing(&self) -> Vec<InstanceId> {

@@ -149,6 +149,7 @@ impl World {
             state: ReleaseState::Running,
             paused: false,
             excused: std::collections::BTreeMap::new(),
+            forced: false,
             log: imbl::Vector::new(),
             parts: imbl::OrdMap::new(),
             looked: None,

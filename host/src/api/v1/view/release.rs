@@ -210,12 +210,13 @@ pub(crate) fn plan(fleet: &Fleet, planned: &Planned) -> wire::ReleasePlan {
 fn planned_set(set: &PlannedSet, phase: usize) -> wire::ReleaseSet {
     let left = |left: Left| (wire::ReleaseSetState::Left, Some(left.code()), Some(left.text().to_owned()));
     let (state, code, text) = match set.standing {
-        Ok(Moves::Up) if phase == 0 => (wire::ReleaseSetState::Waiting, Some("now"), None),
-        Ok(Moves::Up) => {
+        // Also where the version is wanted already, and somebody does not have it.
+        Ok(_) if set.has_to_move() && phase == 0 => (wire::ReleaseSetState::Waiting, Some("now"), None),
+        Ok(_) if set.has_to_move() => {
             let text = format!("after region phase {phase} and its bake");
             (wire::ReleaseSetState::Waiting, Some("region-phase"), Some(text))
         }
-        Ok(Moves::There) => (
+        Ok(Moves::Up | Moves::There) => (
             wire::ReleaseSetState::Done,
             Some("already"),
             Some("the version is wanted there already".to_owned()),
