@@ -152,7 +152,7 @@ fn three_nginx_are_deployed_upgraded_thirty_times_and_repaired() {
     let services = Services(&site);
     let host = site.host();
     site.wait_for_instances("nothing to run", |one| one["versionState"] == "absent");
-    let first = site.run(&["upgrade", "start", "web", "--to", "v1", "--instances", "*", "--wait"]);
+    let first = site.run(&["upgrade", "start", "web", "--to", "v1", "--wait"]);
     assert_eq!(first.code, 0, "{first:?}");
     site.wait_until_healthy();
     for number in 2..=31 {

@@ -312,3 +312,64 @@ fn a_rollback_that_is_tried_again_still_takes_back_what_it_took_back() {
     let back = "takes `orders-1` (to v2) back to what each instance had before";
     assert_eq!(begun, ["upgrade to v2 was asked for", back, back]);
 }
+
+/// Goes on until the upgrade has ended: who has been deployed is healthy, nobody else answers. Gives who was deployed.
+fn deployed(rig: &mut Rig) -> Vec<String> {
+    let mut order: Vec<String> = Vec::new();
+    for _ in 0..200 {
+        for asked in rig.questions() {
+            let is_there = order.contains(&asked.instance.id.to_string());
+            rig.sees(asked, if is_there { Seen::Version(version("v2")) } else { Seen::Nothing });
+        }
+        for asked in rig.asked() {
+            order.push(asked.instance.id.to_string());
+            rig.done(asked, Ok(()));
+        }
+        for instance in ["0", "1", "2"] {
+            let is_there = order.iter().any(|id| id == instance);
+            if rig.instance(instance).busy.is_empty() {
+                rig.judge(instance, if is_there { decision(0) } else { claims(Claim::Unknown) });
+            }
+        }
+        rig.pass(Duration::from_secs(1));
+        if rig.set().upgrade.is_some() && rig.set().active().is_none() {
+            break;
+        }
+    }
+    order
+}
+
+#[test]
+fn where_nothing_runs_it_is_deployed_by_the_plan_although_nobody_can_answer() {
+    let mut rig = Rig::new(vec![orders()]);
+    for asked in rig.questions() {
+        rig.sees(asked, Seen::Nothing);
+    }
+    for _ in 0..10 {
+        for instance in ["0", "1", "2"] {
+            rig.judge(instance, claims(Claim::Unknown));
+        }
+        rig.pass(Duration::from_secs(1));
+    }
+    rig.start("v2");
+    assert_eq!(deployed(&mut rig), ["0", "1", "2"], "one batch after the other: {:?}", rig.upgrade());
+    assert_eq!(rig.upgrade().state, crate::rollout::UpgradeState::Completed);
+}
+
+#[test]
+fn what_an_instance_said_before_nothing_ran_there_stands() {
+    let mut rig = Rig::healthy();
+    rig.judge("1", Decision { participation: Participation::Skip, ..decision(0) });
+    rig.pass(Duration::from_secs(1));
+    for asked in rig.questions() {
+        rig.sees(asked, Seen::Nothing);
+    }
+    for _ in 0..10 {
+        for instance in ["0", "1", "2"] {
+            rig.judge(instance, claims(Claim::Unknown));
+        }
+        rig.pass(Duration::from_secs(1));
+    }
+    rig.start("v2");
+    assert!(!deployed(&mut rig).contains(&"1".to_owned()), "it said skip");
+}

@@ -100,15 +100,20 @@ impl SetState {
     /// Where the site has looked and nothing runs, nobody is there who could say anything: that is no silence of the
     /// application, and it is deployed, at its place in the plan. What it said before it went, such as skip, stands.
     fn to_be_deployed(&self, instance: &InstanceState, judged: Standing) -> Standing {
-        let nothing_runs =
-            self.driver.custody == Custody::Site && matches!(instance.runs, Runs::Nothing { .. });
         match judged {
-            Standing::Unknown { phase, says: None | Some(Participation::Proceed), .. } if nothing_runs => {
+            Standing::Unknown { phase, says: None | Some(Participation::Proceed), .. }
+                if self.nothing_runs(instance) =>
+            {
                 let detail = "nothing runs on it".to_owned();
                 Standing::Decided { phase, participation: Participation::Proceed, detail }
             }
             other => other,
         }
+    }
+
+    /// Whether the site keeps an instance, has looked, and found nothing that runs.
+    pub(in crate::kernel) fn nothing_runs(&self, instance: &InstanceState) -> bool {
+        self.driver.custody == Custody::Site && matches!(instance.runs, Runs::Nothing { .. })
     }
 
     /// Whether an instance has never had anything of ours: it serves nobody, so it is no loss that it is down.

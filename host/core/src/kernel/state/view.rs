@@ -158,7 +158,9 @@ impl FleetView for SetView<'_> {
     }
 
     fn has_answered(&self, instance: &InstanceId, from: Timestamp) -> bool {
-        self.set.instance(instance).is_some_and(|instance| self.set.has_answered(instance, from))
+        // Where nothing runs nobody is waited for.
+        let is_heard = |one: &InstanceState| self.set.has_answered(one, from) || self.set.nothing_runs(one);
+        self.set.instance(instance).is_some_and(is_heard)
     }
 
     fn is_silent(&self, instance: &InstanceId) -> bool {
