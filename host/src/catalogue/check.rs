@@ -9,8 +9,8 @@ use phasegate_core::domain::{Digest, ExtensionType, ReleaseVersion};
 /// Longest run.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Where programs are looked for.
-const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where a checker is looked for that is no path.
+pub const CHECKER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Why a version is not published.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,7 +66,7 @@ pub async fn check(
         why,
     };
     let environment = [
-        ("PATH", SEARCH_PATH.to_owned()),
+        ("PATH", CHECKER_PATH.to_owned()),
         ("PHASEGATE_PUBLISHER", subject.publisher().to_owned()),
         ("PHASEGATE_TYPE", subject.name().to_owned()),
         ("PHASEGATE_VERSION", version.to_string()),

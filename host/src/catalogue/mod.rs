@@ -22,7 +22,7 @@ use crate::net::reference::RemoteSource;
 use crate::plugins::fetch::FetchConfig;
 use phasegate_core::domain::{Digest, ExtensionType, ReleaseVersion};
 
-pub use check::{CheckError, check};
+pub use check::{CHECKER_PATH, CheckError, check};
 pub use watch::{Behind, Publish, Publishing, SourceView, Watches};
 
 /// What the configuration says of a type besides its name.

@@ -84,6 +84,11 @@ const TYPE: Section<Keys> = Section {
                         value.problem("is empty", "name a program, or leave the key out".to_owned());
                         return None;
                     }
+                    if let Some(unknown) = texts.iter().find_map(|text| unknown_placeholder(text)) {
+                        let known = "{publisher}, {type}, {version} and {digest}";
+                        value.problem(&format!("has {unknown}, which nobody fills in"), format!("there are {known}"));
+                        return None;
+                    }
                     keys.checker = texts;
                     Some(())
                 },
@@ -129,6 +134,21 @@ fn place(keys: &mut Keys, value: &Value<'_>) -> Option<()> {
     let whole = if text.starts_with("oci://") { format!("{text}:all") } else { text.to_owned() };
     keys.place = Some(Place::Remote(value.parsed(text, RemoteSource::parse(&whole))?));
     Some(())
+}
+
+/// The first `{name}` of a text that nothing is put in for. `${NAME}` is the shell's.
+fn unknown_placeholder(text: &str) -> Option<String> {
+    let mut before = "";
+    for (index, part) in text.split('{').enumerate() {
+        let is_shells = before.ends_with('$');
+        before = part;
+        let Some((name, _)) = part.split_once('}').filter(|_| index > 0 && !is_shells) else { continue };
+        let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '.');
+        if is_name && !["publisher", "type", "version", "digest"].contains(&name) {
+            return Some(format!("{{{name}}}"));
+        }
+    }
+    None
 }
 
 fn check(keys: &mut Keys, given: &mut Given<'_>) {

@@ -13,6 +13,7 @@ use rustix::fs::{Access as Right, access};
 
 use super::Config;
 use crate::access::{Access, TokenSource};
+use crate::catalogue::CHECKER_PATH;
 use crate::drivers::DriverConfig;
 use crate::drivers::kind::Needs;
 use crate::drivers::settings::{Settings, SettingsError, SettingsFiles, read_protected};
@@ -53,6 +54,9 @@ pub fn machine_problems(config: &Config, search_path: Option<&OsStr>) -> Problem
         checker.identity(at, set);
         checker.sources(at, &set.health.sources);
         checker.driver(at, set, search_path);
+    }
+    for (subject, one) in &config.catalogue {
+        checker.type_checker(&format!("extensionTypes `{subject}`.checker"), &one.checker);
     }
     Problems::new(&config.path, checker.problems)
 }
@@ -207,6 +211,13 @@ impl Checker<'_> {
                     self.readable_file(&format!("{key}.{name}"), path);
                 }
             }
+        }
+    }
+
+    fn type_checker(&mut self, key: &str, command: &[String]) {
+        let Some(program) = command.first().filter(|program| !program.contains('{')) else { return };
+        if let Err(error) = find_program(program, Path::new("/"), OsStr::new(CHECKER_PATH)) {
+            self.report(key, error.to_string());
         }
     }
 

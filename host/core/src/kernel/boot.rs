@@ -168,6 +168,7 @@ fn set_state(
         line: stored.line.clone(),
         release_hold: false,
         neighbours: Neighbours::default(),
+        zone_until: None,
         answers: Vec::new(),
         dirty: true,
         wake_at: None,

@@ -34,7 +34,7 @@ pub(super) fn look(
     now: Now,
     out: &mut Out,
 ) {
-    zones::look_beside(fleet, name);
+    zones::look_beside(fleet, name, now.at);
     let Some(set) = fleet.change(name) else { return };
     set.dirty = false;
     let mut all = std::mem::take(&mut set.answers);
@@ -58,12 +58,24 @@ pub(super) fn look(
     let ended = before.was_active() && !upgrade.is_active();
     set.upgrade = Some(upgrade);
     let waits = if waits_for_zone { Waits::ForItsZone } else { Waits::No };
-    zones::note(fleet, name, waits);
+    zones::note(fleet, name, waits, now.at);
     for action in actions {
         perform(fleet, memories, name, action, now, out);
     }
     if ended {
         ended::ended(fleet, memories, name, now, out);
+    }
+}
+
+/// Of a host that ends: what drivers have answered counts, whatever follows from it is for the next host.
+pub(super) fn last_answers(fleet: &mut Fleet, memories: &mut Memories, now: Now, out: &mut Out) {
+    if fleet.held.is_some() {
+        return;
+    }
+    for name in fleet.touched.clone() {
+        if fleet.set(&name).is_ok_and(|set| set.active().is_some() && !set.answers.is_empty()) {
+            look(fleet, memories, &name, &[], now, out);
+        }
     }
 }
 

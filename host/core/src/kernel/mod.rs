@@ -249,7 +249,7 @@ impl Kernel {
                 self.request(request, now, &mut out, &mut turn);
             }
             if ending {
-                self.last_answers(now, &mut out);
+                look::last_answers(&mut self.fleet, &mut self.memories, now, &mut out);
             } else {
                 for name in self.plugin_timers.due(now.at).cloned().collect::<Vec<_>>() {
                     self.plugin(name, lifecycle::Event::Tick, now, &mut out, &mut turn);
@@ -466,18 +466,6 @@ impl Kernel {
         Ok(Reply::Upgrade { scale_set: name.clone(), id: upgrade.id.clone() })
     }
 
-    /// Of a host that ends: what drivers have answered counts, whatever follows from it is for the next host.
-    fn last_answers(&mut self, now: Now, out: &mut Out) {
-        if self.fleet.held.is_some() {
-            return;
-        }
-        for name in self.fleet.touched.clone() {
-            if self.fleet.set(&name).is_ok_and(|set| set.active().is_some() && !set.answers.is_empty()) {
-                look::look(&mut self.fleet, &mut self.memories, &name, &[], now, out);
-            }
-        }
-    }
-
     /// Lets every upgrade look that has a reason to, and tries again what is due.
     fn look_around(&mut self, now: Now, out: &mut Out) {
         if self.fleet.held.is_some() {
@@ -488,6 +476,7 @@ impl Kernel {
         names.extend(self.timers.due(now.at).cloned());
         for name in names {
             word::expire(fleet, memories, &name, now, out);
+            zones::settle(fleet, &name, now.at);
             if fleet.set(&name).is_ok_and(|set| look::is_woken(set, now)) {
                 look::look(fleet, memories, &name, &[], now, out);
             }

@@ -201,6 +201,8 @@ pub struct SetState {
     pub(super) release_hold: bool,
     /// What is in flight beside it in its region, as of its latest look.
     pub(super) neighbours: Neighbours,
+    /// When somebody who was brought back is waited for no longer; none where all of them are well again.
+    pub(super) zone_until: Option<Timestamp>,
     /// Answers of drivers that the upgrade has not heard yet.
     pub(super) answers: Vec<RolloutEvent>,
     /// Something changed that the upgrade must look at.
@@ -368,7 +370,7 @@ impl SetState {
         let away = self.away_due.get_min().map(|(at, _)| *at);
         let provision = self.provision_due.get_min().map(|(at, _)| *at);
         let all = self.wake_at.into_iter().chain(due).chain(look).chain(away).chain(words).chain(provision);
-        all.chain(self.retry_at()).min()
+        all.chain(self.retry_at()).chain(self.zone_until).min()
     }
 
     /// End of the freeze window that is open at a date.

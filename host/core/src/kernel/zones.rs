@@ -15,8 +15,8 @@ use super::look;
 use super::memory::Memories;
 use super::out::Out;
 use super::state::{Fleet, SetState};
-use crate::domain::{Estate, InstanceId, Location, Now, ScaleSetName, SetKind, Subscription};
-use crate::rollout::{Machines, Purpose, Stage, Upgrade};
+use crate::domain::{Estate, InstanceId, Location, Now, ScaleSetName, SetKind, Subscription, Timestamp};
+use crate::rollout::{Machines, Member, Purpose, Stage, Upgrade};
 
 /// A zone; instances without one are a zone of their own.
 pub(in crate::kernel) type Zone = Option<String>;
@@ -200,6 +200,38 @@ fn flying(set: &SetState) -> OrdSet<Zone> {
     upgrade.batches.get(upgrade.current).map(|batch| batch.zone.clone()).into_iter().collect()
 }
 
+/// The zones of those that were brought back and are not well again yet, and when the first of them is waited for no
+/// longer: as long as a gate would wait. They are as down as what is in flight.
+fn coming_back(set: &SetState, now: Timestamp) -> (OrdSet<Zone>, Option<Timestamp>) {
+    let (mut zones, mut until) = (OrdSet::new(), None::<Timestamp>);
+    let Some(upgrade) = &set.upgrade else { return (zones, until) };
+    let census = set.census();
+    for id in census.unhealthy().iter().chain(census.initializing()) {
+        let was_restored = upgrade.members.get(id).is_some_and(Member::was_brought_back);
+        let Some(instance) = set.instance(id).filter(|_| was_restored) else { continue };
+        let deadline = instance.applied_at + upgrade.policy.gate.deadline;
+        if deadline > now {
+            zones.insert(instance.spec.zone.clone());
+            until = Some(until.map_or(deadline, |before| before.min(deadline)));
+        }
+    }
+    (zones, until)
+}
+
+/// Looks whether those of a set that were brought back are well again, or have had their time.
+pub(in crate::kernel) fn settle(fleet: &mut Fleet, name: &ScaleSetName, now: Timestamp) {
+    let Ok(set) = fleet.set(name) else { return };
+    let Some(until) = set.zone_until else { return };
+    if set.active().is_none() {
+        return note(fleet, name, Waits::No, now);
+    }
+    if until <= now
+        && let Some(set) = fleet.change(name)
+    {
+        set.dirty = true;
+    }
+}
+
 /// The zones of the batch that a set waits to begin.
 fn wanted(set: &SetState) -> OrdSet<Zone> {
     let Some(upgrade) = &set.upgrade else { return OrdSet::new() };
@@ -212,9 +244,11 @@ fn wanted(set: &SetState) -> OrdSet<Zone> {
 }
 
 /// Tells a set what is in flight beside it, before it looks.
-pub(in crate::kernel) fn look_beside(fleet: &mut Fleet, name: &ScaleSetName) {
+pub(in crate::kernel) fn look_beside(fleet: &mut Fleet, name: &ScaleSetName, now: Timestamp) {
     let Ok(set) = fleet.set(name) else { return };
-    let neighbours = fleet.regions.neighbours(&set.spec.estate.location, name);
+    let mut neighbours = fleet.regions.neighbours(&set.spec.estate.location, name);
+    // Its own that are coming back are as down as those of others.
+    neighbours.zones.extend(coming_back(set, now).0);
     let neighbours = Neighbours { machines: machines(fleet, set), ..neighbours };
     if set.neighbours != neighbours
         && let Some(set) = fleet.change(name)
@@ -231,10 +265,17 @@ pub(in crate::kernel) enum Waits {
 }
 
 /// Takes note of what a set has in flight, and of whether it waits for its zone, after it has looked.
-pub(in crate::kernel) fn note(fleet: &mut Fleet, name: &ScaleSetName, waits: Waits) {
+pub(in crate::kernel) fn note(fleet: &mut Fleet, name: &ScaleSetName, waits: Waits, now: Timestamp) {
     let Ok(set) = fleet.set(name) else { return };
     let location = set.spec.estate.location.clone();
-    let flying = flying(set);
+    let (coming_back, until) = coming_back(set, now);
+    let flying = flying(set).union(coming_back);
+    if set.zone_until != until
+        && let Some(set) = fleet.change(name)
+    {
+        set.zone_until = until;
+    }
+    let Ok(set) = fleet.set(name) else { return };
     let wants = match waits {
         Waits::ForItsZone => wanted(set),
         Waits::No => OrdSet::new(),

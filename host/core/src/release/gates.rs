@@ -41,13 +41,18 @@ impl Looked {
 
 impl Gates {
     pub(super) fn of(release: &Release, now: Timestamp) -> Self {
+        Self::without(release, now, |_| false)
+    }
+
+    /// As [`Self::of`], and some sets are waited for by nobody.
+    pub(super) fn without(release: &Release, now: Timestamp, is_left: impl Fn(&Part) -> bool) -> Self {
         let mut first_open: Option<(usize, ScaleSetName)> = None;
         let mut wake_at: Option<Timestamp> = None;
         let mut excused: BTreeMap<usize, Option<(usize, ScaleSetName)>> =
             release.excused.keys().map(|phase| (*phase, None)).collect();
         let silent = silent(release);
         for (name, part) in &release.parts {
-            if is_through(release, part, now) && !is_silent(&silent, part) {
+            if is_left(part) || is_through(release, part, now) && !is_silent(&silent, part) {
                 continue;
             }
             if let (Run::Done, Some(since)) = (&part.run, part.watched_since) {

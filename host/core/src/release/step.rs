@@ -59,7 +59,11 @@ pub(super) fn is_retried(part: &Part, now: Timestamp) -> bool {
 
 /// The sets whose upgrade is under way and may not admit another batch now.
 pub fn held(release: &Release, now: Timestamp) -> Vec<ScaleSetName> {
-    let gates = Gates::of(release, now);
+    // Who came late and waits for the end of its pair would wait for ever, were that held for it.
+    let flying: BTreeSet<&Location> = release.regions_in_flight().collect();
+    let pair_flies = |part: &Part| release.strategy.paired(&part.location).any(|pair| flying.contains(pair));
+    let has_not_begun = |part: &Part| part.run == Run::Waits || is_retried(part, now);
+    let gates = Gates::without(release, now, |part| has_not_begun(part) && pair_flies(part));
     let is_held = |part: &Part| {
         let halted = release.state == ReleaseState::Halted && !part.passed_over;
         part.run == Run::Runs && (release.paused || halted || gates.shut(part.phase).is_some())

@@ -258,7 +258,7 @@ pub(super) fn instance_done(
     let mut failed = result.as_ref().err().map(|why| format!("{kind}: {why}"));
     if let MemberState::Hooking { moment: Moment::Before, then, .. } = &member.state
         && matches!(**then, MemberState::Creating { .. })
-        && !fleet.fresh_ids().is_new(instance)
+        && fleet.is_used(instance)
     {
         // It was free when the hook began.
         failed = Some(format!("the id {instance} was given to another instance while {kind} was run"));

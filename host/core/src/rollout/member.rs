@@ -438,6 +438,13 @@ impl Member {
         self.parts.iter().any(|part| matches!(part.state, PartState::Failed { .. }))
     }
 
+    /// Whether it has failed, and the version before is there again.
+    #[must_use]
+    pub fn was_brought_back(&self) -> bool {
+        let is_back = |part: &Part| matches!(part.state, PartState::Failed { restored: Restored::Yes, .. });
+        matches!(self.state, MemberState::Failed { .. }) && self.parts.iter().any(is_back)
+    }
+
     /// Why it failed and what became of it, one line; none while nothing failed.
     #[must_use]
     pub fn failure(&self) -> Option<String> {

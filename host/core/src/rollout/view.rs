@@ -34,6 +34,10 @@ pub trait FleetView {
     fn any_undecided(&self) -> bool {
         self.candidates().iter().any(|candidate| matches!(candidate.standing, Standing::Undecided))
     }
+    /// Whether an id is, or was ever, that of an instance.
+    fn is_used(&self, id: &InstanceId) -> bool {
+        self.candidate(id).is_some()
+    }
     /// Gives ids that no instance of the set has or ever had. Asked once for a batch with new instances.
     fn fresh_ids(&self) -> FreshIds {
         FreshIds::new(self.candidates().iter().map(|candidate| &candidate.id))

@@ -1,4 +1,4 @@
-//! Hooks after that are ended for a rollback: the way back has hooks of its own, and begins at once.
+//! How hooks end: for a rollback, whose way back has hooks of its own and begins at once; and in any order.
 
 use super::*;
 
@@ -89,4 +89,38 @@ fn what_was_never_touched_is_given_back_before_the_way_back_begins() {
         "afterBatch 1 back",
     ];
     assert_eq!(walk(&mut rig, |_| Ok(())), expected);
+}
+
+#[test]
+fn hooks_of_new_instances_may_end_in_any_order() {
+    let mut set = orders();
+    set.spec.policy.hooks = [HookKind::BeforeInstance].into_iter().collect();
+    set.spec.policy.rolling.max_surge = true;
+    set.spec.policy.rolling.max_batch_instance_percent = Percent::clamped(100);
+    set.spec.policy.rolling.max_unhealthy_instance_percent = Percent::clamped(100);
+    set.driver.creation = crate::domain::Creation::Possible;
+    let mut rig = Rig::new(vec![set]);
+    rig.all_healthy();
+    rig.effects.clear();
+    rig.start("v2");
+    rig.pass(Duration::from_secs(1));
+    rig.everybody_answers();
+    let hooks: Vec<HookCall> = taken(&mut rig)
+        .into_iter()
+        .filter_map(|(_, effect)| match effect {
+            Effect::Hook(call) => Some(*call),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(hooks.len(), 3, "{hooks:?}");
+    let mut created = Vec::new();
+    for call in hooks.iter().rev() {
+        over(&mut rig, call, Ok(()));
+        for effect in std::mem::take(&mut rig.effects) {
+            if let Effect::Create(create) = effect {
+                created.push(create.instance.id.to_string());
+            }
+        }
+    }
+    assert_eq!(created, ["5", "4", "3"]);
 }

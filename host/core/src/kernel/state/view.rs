@@ -115,6 +115,10 @@ impl FleetView for SetView<'_> {
         self.set.members().any(undecided)
     }
 
+    fn is_used(&self, id: &InstanceId) -> bool {
+        self.set.instances.contains_key(id) || self.set.ids_gone.contains(id)
+    }
+
     fn fresh_ids(&self) -> FreshIds {
         FreshIds::new(self.set.ids_gone.iter().chain(self.set.instances.keys()))
     }

@@ -28,7 +28,7 @@ impl Check<'_> {
         if self.history.created.get(instance) == Some(replaces) {
             return;
         }
-        let used = !self.seen.fleet.fresh_ids().is_new(instance);
+        let used = self.seen.fleet.is_used(instance);
         if used || self.history.created.contains_key(instance) {
             self.report(Rule::Surge, format!("`{instance}` was used before"));
         }
