@@ -54,14 +54,14 @@ async fn behave(mut stream: TcpStream, manner: Manner) -> std::io::Result<()> {
                 sleep(Duration::from_millis(if answered % 3 == 0 { 10 } else { 90 })).await;
                 stream.write_all(OK).await?;
             }
-            Manner::Silent => drop(stream.read_to_end(&mut Vec::new()).await?),
+            Manner::Silent => _ = stream.read_to_end(&mut Vec::new()).await?,
             Manner::Resets => return stream.set_zero_linger(),
             Manner::Closes => return stream.write_all(OK).await,
             Manner::HalfCloses => {
                 // Both are there by the time that the answer is read.
                 stream.write_all(OK).await?;
                 stream.shutdown().await?;
-                drop(stream.read_to_end(&mut Vec::new()).await?);
+                _ = stream.read_to_end(&mut Vec::new()).await?;
             }
             Manner::Trickles => {
                 for piece in OK.chunks(7) {
