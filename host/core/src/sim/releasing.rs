@@ -320,7 +320,7 @@ fn waits_for_others(upgrade: &Upgrade) -> bool {
 
 fn is_open(part: &Part, bake: Duration, now: Timestamp) -> bool {
     match &part.run {
-        Run::Done => part.well_since.is_none_or(|since| since + bake > now),
+        Run::Done => part.watched_since.is_none_or(|since| since + bake > now),
         Run::Waits | Run::GoesBack | Run::Ended { how: How::Incomplete | How::Cancelled, .. } => true,
         Run::Runs => !part.passed_over,
         Run::Left(_) | Run::Back | Run::Ended { how: How::Faulted, .. } => false,
