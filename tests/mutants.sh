@@ -427,6 +427,22 @@ mutant swap-refused-takes-effect kernel/commit.rs 'let Undo { fleet, requests, n
             fleet.plugins = self.fleet.plugins.clone();'
 mutant swap-late-answer lifecycle/step.rs 'let is = |job: &mut super::job::Job| job.load.ticket == ticket;' 'let is = |_: &mut super::job::Job| true;'
 mutant swap-number-is-used-again lifecycle/life.rs 'Generation(highest.unwrap_or(0).saturating_add(1))' 'Generation(highest.unwrap_or(0).max(1))'
+# Releases: the same.
+mutant worlds-release-gate-never-shuts release/gates.rs '(phase > *first).then_some((*first, set))' '(phase > *first && phase > 99).then_some((*first, set))'
+mutant worlds-release-zones-side-by-side kernel/zones.rs 'self.zones.iter().any(|other| other.as_deref() != zone)' 'self.zones.len() > 99 && self.zones.iter().any(|other| other.as_deref() != zone)'
+mutant worlds-release-bake-does-not-count release/gates.rs 'since + release.strategy.bake <= now;' 'since <= now;'
+mutant worlds-release-halted-begins release/reasons.rs '            return NotBegun::Halted;
+' ''
+mutant worlds-release-never-halts release/step.rs 'let is_over = failed.len() > release.allowed;' 'let is_over = failed.len() > release.allowed + 99;'
+mutant worlds-release-withdrawn-goes-on kernel/release/commands.rs 'if let Some(number) = latest {' 'if let Some(number) = latest.filter(|number| *number == 0) {'
+mutant worlds-release-opted-out-begins kernel/release/estate.rs '.opted_out.contains_key(&(set.spec.name.clone(), enrolment.subject.clone()))' '.opted_out.is_empty() && false'
+mutant worlds-release-opt-out-goes-on release/step.rs 'if opted_out.is_some() && !part.cancelling {' 'if opted_out.is_some() && part.cancelling {'
+mutant worlds-release-feature-is-not-asked-for kernel/release/estate.rs 'if fleet.releases.rules.require_feature && ' 'if fleet.releases.rules.types.is_empty() && '
+mutant worlds-release-pair release/reasons.rs 'flying.contains(pair) || estate.is_in_flight_elsewhere(pair)' 'flying.len() > 99 && estate.is_in_flight_elsewhere(pair)'
+mutant worlds-release-after release/reasons.rs 'part.after.iter().find(comes_first)' 'part.after.iter().find(comes_first).filter(|_| flying.len() > 99)'
+mutant worlds-release-abort-alone release/step.rs 'part.run == Run::Runs && part.after.iter().any(has_failed)' 'part.run == Run::Waits && part.after.iter().any(has_failed)'
+mutant worlds-release-paused-begins release/reasons.rs 'if release.paused {' 'if release.paused && flying.len() > 99 {'
+mutant worlds-release-paused-goes-on release/step.rs '(release.paused || halted ||' '(halted ||'
 only_worlds=no
 mutant kernel-reload-in-parts kernel/mod.rs 'return Err(refusal);
         }
@@ -437,8 +453,8 @@ mutant kernel-reload-in-parts kernel/mod.rs 'return Err(refusal);
 mutant release-gate-never-shuts release/gates.rs '(phase > *first).then_some((*first, set))' '(phase > *first && phase > 99).then_some((*first, set))'
 mutant release-approval-is-permanent release/gates.rs 'sets.retain(|name| !is_over(name));' 'sets.retain(|name| !is_over(name) || true);'
 mutant release-approval-is-for-all release/gates.rs 'if part.phase < *phase && !is_excused && is_first {' 'if false && part.phase < *phase && !is_excused && is_first {'
-mutant release-bake-does-not-count release/gates.rs 'part.seen_well && part.well_since.is_some_and(baked)' 'part.well_since.is_some()'
-mutant release-what-nobody-asked-counts release/gates.rs 'part.seen_well && part.well_since.is_some_and(baked)' 'part.well_since.is_some_and(baked)'
+mutant release-bake-does-not-count release/gates.rs 'part.seen_well && part.watched_since.is_some_and(baked)' 'part.watched_since.is_some()'
+mutant release-what-nobody-asked-counts release/gates.rs 'part.seen_well && part.watched_since.is_some_and(baked)' 'part.watched_since.is_some_and(baked)'
 mutant release-evidence-is-not-revoked release/step.rs 'if part.well_since.take().is_some() {' 'if part.well_since.is_none() {'
 mutant release-pair-of-its-own release/reasons.rs 'flying.contains(pair) || estate' 'estate'
 mutant release-pair-of-another release/reasons.rs 'flying.contains(pair) || estate.is_in_flight_elsewhere(pair)' 'flying.contains(pair)'

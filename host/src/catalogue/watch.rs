@@ -228,6 +228,7 @@ mod tests {
 
     use super::*;
     use crate::catalogue::Place;
+    use crate::net::reference::RemoteSource;
     use crate::plugins::fetch::FetchConfig;
 
     fn version(text: &str) -> ReleaseVersion {
@@ -235,7 +236,11 @@ mod tests {
     }
 
     /// A looker at a file, and what it has published.
-    fn looker(place: &std::path::Path, checker: &[&str]) -> (Looker, Arc<Mutex<Vec<String>>>) {
+    fn looker(file: &std::path::Path, checker: &[&str]) -> (Looker, Arc<Mutex<Vec<String>>>) {
+        looker_at(Place::File(file.to_owned()), FetchConfig::default(), checker)
+    }
+
+    fn looker_at(place: Place, fetch: FetchConfig, checker: &[&str]) -> (Looker, Arc<Mutex<Vec<String>>>) {
         let published: Arc<Mutex<Vec<String>>> = Arc::default();
         let (told, known) = (Arc::clone(&published), Arc::clone(&published));
         let behind = Behind {
@@ -245,11 +250,7 @@ mod tests {
                 Box::pin(async { Ok(()) })
             }),
         };
-        let source = SourceConfig {
-            place: Place::File(place.to_owned()),
-            interval: Duration::from_secs(300),
-            fetch: FetchConfig::default(),
-        };
+        let source = SourceConfig { place, interval: Duration::from_secs(300), fetch };
         let config = TypeConfig {
             source: Some(source.clone()),
             versions_max: 10,
@@ -293,5 +294,30 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&asked).unwrap().lines().count(), 2);
         let view = open(&looker.view).clone();
         assert_eq!(view.refused.keys().cloned().collect::<Vec<_>>(), [version("1.1")]);
+    }
+
+    #[tokio::test]
+    async fn a_source_that_takes_a_connection_and_never_answers_is_given_up_and_looked_at_again() {
+        let server = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = server.local_addr().unwrap();
+        // Neither reads nor writes.
+        let held = tokio::spawn(async move {
+            let mut all = Vec::new();
+            while let Ok(connection) = server.accept().await {
+                all.push(connection);
+            }
+        });
+        for place in [format!("https://{at}/versions.json"), format!("oci://{at}/contoso/agent:all")] {
+            let fetch = FetchConfig { timeout: Duration::from_millis(50), ..FetchConfig::default() };
+            let remote = Place::Remote(RemoteSource::parse(&place).unwrap());
+            let (mut looker, published) = looker_at(remote, fetch, &[]);
+            for _ in 0..2 {
+                tokio::time::timeout(Duration::from_secs(20), looker.look_once()).await.unwrap();
+                let (_, why) = open(&looker.view).failing.clone().unwrap();
+                assert!(why.contains("is not complete within 0.05 s"), "{place}: {why}");
+            }
+            assert!(open(&published).is_empty());
+        }
+        held.abort();
     }
 }

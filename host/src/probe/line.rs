@@ -62,6 +62,8 @@ pub(super) struct Line {
     keeps: bool,
     /// Nothing more had come when it was read last.
     is_drained: bool,
+    /// Its peer has said that nothing more comes.
+    has_ended: bool,
 }
 
 impl Line {
@@ -81,12 +83,18 @@ impl Line {
             is_kept: false,
             keeps: false,
             is_drained: true,
+            has_ended: false,
         })
     }
 
     /// Whether another probe may follow on the connection.
     pub(super) fn keeps(&self) -> bool {
-        self.keeps
+        self.keeps && !self.has_ended
+    }
+
+    /// Its peer says nothing more. The end is not read where the answer was whole before it, and is told of once.
+    pub(super) fn has_ended(&mut self) {
+        self.has_ended = true;
     }
 
     /// Whether its peer has neither closed it nor said something unasked.

@@ -133,6 +133,8 @@ impl Drop for Prober {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod world;

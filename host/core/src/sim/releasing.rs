@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::domain::{
     Component, Enrolment, Estate, ExtensionName, ExtensionType, HandlerVersion, Location, ReleaseId,
-    ReleaseVersion, ScaleSetName, UpgradeId,
+    ReleaseVersion, ScaleSetName, Subscription, Timestamp, UpgradeId,
 };
 use crate::kernel::command::{Begins, Enrol, ReleaseCommand, ReleaseWish, ThenBack};
 use crate::kernel::{Command, Fleet, ReleaseRules, SetState, TypeRules};
@@ -31,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(20 * 60);
 pub(super) struct Releasing {
     published: BTreeMap<ExtensionType, u32>,
     begun: BTreeSet<UpgradeId>,
+    /// Upgrades that may not go on, and how many of their batches had begun by then.
+    stopped: BTreeMap<UpgradeId, usize>,
 }
 
 fn region(number: usize) -> Location {
@@ -45,16 +47,33 @@ fn version(minor: u32) -> ReleaseVersion {
     ReleaseVersion::parse(&format!("1.{minor}")).unwrap()
 }
 
-/// Where a set stands: several in one region, or each in its own.
+/// Not drawn, so that the worlds stay what they were: what differs between those with releases.
+fn shape(scenario: &Scenario) -> u64 {
+    scenario.interval.as_secs() / 5 + u64::from(scenario.missing / 300) * 2 + u64::from(scenario.ahead / 100)
+}
+
+/// Whether subscriptions have to register the feature.
+fn requires_feature(scenario: &Scenario) -> bool {
+    shape(scenario) >= 4
+}
+
+/// Who pays for a set: the last one is another's.
+fn subscription(set: usize) -> Subscription {
+    let number = usize::from(set == 2);
+    Subscription::parse(&format!("00000000-0000-0000-0000-00000000000{number}")).unwrap()
+}
+
+/// Where a set stands: several in one region, of which one comes after the other, or each in its own.
 pub(super) fn estate(scenario: &Scenario, set: usize) -> Estate {
     if !scenario.releases {
         return Estate::default();
     }
-    let regions = match scenario.instances % 3 {
-        0 => [0, 0, 1],
-        1 => [0, 1, 2],
-        _ => [0, 1, 1],
+    let (regions, after) = match shape(scenario) % 3 {
+        0 => ([0, 0, 1], [None, Some(0), None]),
+        1 => ([0, 1, 2], [None; 3]),
+        _ => ([0, 1, 1], [None, None, Some(1)]),
     };
+    let after = after.get(set).copied().flatten();
     let enrolment = |number: u32| Enrolment {
         subject: subject(number),
         component: Component::Extension(ExtensionName::parse(&format!("extension-{number}")).unwrap()),
@@ -64,7 +83,12 @@ pub(super) fn estate(scenario: &Scenario, set: usize) -> Estate {
         resolves: false,
     };
     Estate {
+        subscription: subscription(set),
         location: region(regions.get(set).copied().unwrap_or_default()),
+        after: after
+            .map(|number: usize| ScaleSetName::parse(&format!("set{number}")).unwrap())
+            .into_iter()
+            .collect(),
         enrolments: (0..scenario.extensions).map(enrolment).collect(),
         ..Estate::default()
     }
@@ -85,7 +109,7 @@ pub(super) fn rules(scenario: &Scenario) -> ReleaseRules {
         ..Strategy::default()
     };
     let types = (0..scenario.extensions).map(|number| (subject(number), TypeRules { versions_max: 100 }));
-    ReleaseRules { strategy, types: types.collect(), require_feature: false }
+    ReleaseRules { strategy, types: types.collect(), require_feature: requires_feature(scenario) }
 }
 
 impl World {
@@ -114,6 +138,11 @@ impl World {
             let set = usize::try_from(self.rng.between(0, 2)).unwrap();
             let enrol = if self.rng.chance(500) { Enrol::Out } else { Enrol::In };
             self.ask_of_releases(ReleaseCommand::Enrol(self.name(set), type_.clone(), enrol));
+        }
+        if requires_feature(&self.scenario) && self.rng.chance(100) {
+            let set = usize::try_from(self.rng.between(0, 2)).unwrap();
+            let enrol = if self.rng.chance(700) { Enrol::In } else { Enrol::Out };
+            self.ask_of_releases(ReleaseCommand::Feature(subscription(set), enrol));
         }
         let active: Vec<(ReleaseId, ReleaseVersion, usize)> = fleet
             .releases
@@ -176,11 +205,19 @@ impl World {
                 if self.releasing.begun.insert(upgrade.id.clone()) {
                     self.a_set_begins(&fleet, set, upgrade);
                 }
+                self.nothing_more_begins(&fleet, set, upgrade);
             }
             let crosses = upgrade.policy.rolling.enable_cross_zone_upgrade;
             let batch = upgrade.batches.get(upgrade.current);
             if let Some(batch) = batch.filter(|_| upgrade.stage == Stage::InBatch && !crosses) {
                 zones.entry(region.clone()).or_default().push((set.spec.name.clone(), batch.zone.clone()));
+            }
+        }
+        for release in fleet.releases.active().filter(|release| release.state == ReleaseState::Running) {
+            let failed = release.failed().count();
+            if failed > release.allowed {
+                let detail = format!("{failed} sets of {} failed, and it goes on", release.id);
+                self.violation(Rule::Stopped, detail);
             }
         }
         for (region, flying) in zones {
@@ -201,18 +238,79 @@ impl World {
         for id in &upgrade.releases {
             let Some(release) = fleet.releases.release(id) else { continue };
             let Some(part) = release.parts.get(name).filter(|part| part.run == Run::Runs) else { continue };
-            if fleet.releases.opted_out.contains_key(&(name.clone(), release.subject.clone())) {
+            if is_opted_out(fleet, name, release) {
                 self.violation(Rule::Consent, format!("{id} begins in `{name}`, which is opted out"));
+            }
+            let subscription = &set.spec.estate.subscription;
+            if fleet.releases.rules.require_feature && !fleet.releases.registered.contains_key(subscription) {
+                self.violation(Rule::Consent, format!("{id} begins in `{name}`, which is not registered"));
+            }
+            let published = fleet.releases.catalogue.get(&release.subject);
+            if published.is_some_and(|it| it.withdrawal(release.version.version()).is_some()) {
+                self.violation(Rule::Consent, format!("{id} begins in `{name}`, and was withdrawn"));
+            }
+            // Who has failed may be tried again, so that the release can go on.
+            if release.paused || (release.state == ReleaseState::Halted && part.tries <= 1) {
+                let detail = format!("{id} begins in `{name}` while it is {}", release.state_name());
+                self.violation(Rule::Stopped, detail);
+            }
+            let comes_first = |first: &&ScaleSetName| {
+                let first = release.parts.get(*first).map(|part| &part.run);
+                first.is_some_and(|run| !matches!(run, Run::Done | Run::Left(_)))
+            };
+            if let Some(first) = part.after.iter().find(comes_first) {
+                self.violation(Rule::Phases, format!("{id} begins in `{name}` before `{first}`"));
             }
             let excused = release.excused.get(&part.phase);
             let mut before = release.parts.iter().filter(|(_, other)| other.phase < part.phase);
             let is_waited_for = |name: &ScaleSetName| excused.is_none_or(|sets| !sets.contains(name));
+            let bake = release.strategy.bake;
+            let is_open = |part: &Part| is_open(part, bake, self.now);
             if let Some((first, other)) = before.find(|(name, other)| is_waited_for(name) && is_open(other)) {
-                let detail = format!("{id} begins in `{name}` before `{first}`, which is {:?}", other.run);
+                let detail = format!("{id} begins in `{name}` before `{first}`, which is {other:?}");
                 self.violation(Rule::Phases, detail);
             }
         }
     }
+
+    /// Where a release may not go on, no further batch of it begins.
+    fn nothing_more_begins(&mut self, fleet: &Fleet, set: &SetState, upgrade: &Upgrade) {
+        let name = &set.spec.name;
+        let mut releases = upgrade.releases.iter().filter_map(|id| fleet.releases.release(id));
+        let Some(why) = releases.find_map(|release| stopped(fleet, name, release)) else {
+            self.releasing.stopped.remove(&upgrade.id);
+            return;
+        };
+        let begun = upgrade.batches.iter().filter(|batch| batch.started_at.is_some()).count();
+        let before = *self.releasing.stopped.entry(upgrade.id.clone()).or_insert(begun);
+        if begun > before {
+            self.violation(Rule::Stopped, format!("another batch begins in `{name}`, where {why}"));
+        }
+    }
+}
+
+/// Why a release that has begun in a set may not go on there.
+fn stopped(fleet: &Fleet, name: &ScaleSetName, release: &Release) -> Option<&'static str> {
+    let part = release.parts.get(name).filter(|part| part.run == Run::Runs)?;
+    let has_failed = |first: &ScaleSetName| {
+        let run = release.parts.get(first).map(|part| &part.run);
+        matches!(run, Some(Run::Ended { how: How::Faulted, .. }))
+    };
+    if is_opted_out(fleet, name, release) {
+        Some("it was opted out")
+    } else if part.after.iter().any(has_failed) {
+        Some("what comes first has failed")
+    } else if release.paused {
+        Some("the release is paused")
+    } else if release.state == ReleaseState::Halted && !part.passed_over {
+        Some("the release is halted")
+    } else {
+        None
+    }
+}
+
+fn is_opted_out(fleet: &Fleet, name: &ScaleSetName, release: &Release) -> bool {
+    fleet.releases.opted_out.contains_key(&(name.clone(), release.subject.clone()))
 }
 
 /// Whether an upgrade is one that has to wait for what is in flight beside it.
@@ -220,10 +318,11 @@ fn waits_for_others(upgrade: &Upgrade) -> bool {
     upgrade.is_forward() && upgrade.bypass.is_none() && upgrade.purpose == Purpose::Forward
 }
 
-fn is_open(part: &Part) -> bool {
+fn is_open(part: &Part, bake: Duration, now: Timestamp) -> bool {
     match &part.run {
+        Run::Done => part.watched_since.is_none_or(|since| since + bake > now),
         Run::Waits | Run::GoesBack | Run::Ended { how: How::Incomplete | How::Cancelled, .. } => true,
         Run::Runs => !part.passed_over,
-        Run::Left(_) | Run::Done | Run::Back | Run::Ended { how: How::Faulted, .. } => false,
+        Run::Left(_) | Run::Back | Run::Ended { how: How::Faulted, .. } => false,
     }
 }

@@ -68,9 +68,10 @@ impl Inbox {
 }
 
 impl Messages {
-    /// From here on the bell rings for what comes.
+    /// From here on the bell rings for what comes; what came before is there by now.
     pub(super) fn look(&self) {
-        self.has_rung.store(false, Ordering::Release);
+        // Not a mere store: the reads after it could come before it, and miss what is sent in between without a ring.
+        self.has_rung.swap(false, Ordering::AcqRel);
     }
 
     /// The next message.

@@ -168,6 +168,12 @@ impl Lines {
         self.looked = looked;
     }
 
+    /// The peer of a socket says nothing more; what it has said is still to be read.
+    pub(super) fn peer_has_ended(&mut self, token: Token) {
+        let open = self.all.get_mut(token.0).and_then(Option::as_mut);
+        open.and_then(|open| open.line.as_mut()).into_iter().for_each(|line| line.has_ended());
+    }
+
     /// Something happened on a socket. Gives the probe when it has ended.
     pub(super) fn advance(&mut self, token: Token) -> Option<Over> {
         let place = Place(token.0);
@@ -236,13 +242,23 @@ impl Lines {
 
     /// The next probe whose time is over.
     pub(super) fn expire(&mut self, now: Instant) -> Option<Over> {
-        let (deadline, place) = self.deadlines.first().copied()?;
-        if now < deadline {
-            return None;
+        while let Some((deadline, place)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
+            // Whatever else is there by now: an entry that stayed would hold up all that come after it.
+            self.deadlines.remove(&(deadline, place));
+            let open = self.all.get(place.0).and_then(Option::as_ref);
+            let asking = open.and_then(|open| open.asking.as_ref()).filter(|it| it.deadline == deadline);
+            let Some(ticket) = asking.map(|asking| asking.ticket) else {
+                debug_assert!(false, "a time limit of nobody");
+                continue;
+            };
+            self.close(place);
+            return Some(Over {
+                ticket,
+                came: Came::This(Err(ProbeFailure::Timeout.into()), None),
+                kept: None,
+            });
         }
-        let ticket = self.all.get(place.0)?.as_ref()?.asking.as_ref()?.ticket;
-        self.close(place);
-        Some(Over { ticket, came: Came::This(Err(ProbeFailure::Timeout.into()), None), kept: None })
+        None
     }
 
     /// When that is.

@@ -174,10 +174,11 @@ impl Reactor {
             }
             let looked = if events.iter().count() < EVENTS_MAX { Looked::AtAll } else { Looked::AtSome };
             self.lines.looked(looked);
-            for event in &events {
-                if event.token() != BELL
-                    && let Some(over) = self.lines.advance(event.token())
-                {
+            for event in events.iter().filter(|event| event.token() != BELL) {
+                if event.is_read_closed() {
+                    self.lines.peer_has_ended(event.token());
+                }
+                if let Some(over) = self.lines.advance(event.token()) {
                     self.land(over);
                 }
             }
