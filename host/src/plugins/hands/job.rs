@@ -9,7 +9,7 @@ use super::tap::{Evidence, rehearse as judge};
 use super::{Plugin, Shared, lock};
 use crate::net::reference::RemoteSource;
 use crate::plugins::check::{self, cases_beside};
-use crate::plugins::config::{Cases, ComponentSource, PluginConfig};
+use crate::plugins::config::{ComponentSource, PluginConfig};
 use crate::plugins::fetch::Signatures;
 use crate::plugins::signature::{self, Signed};
 use crate::plugins::{Fetch, FetchError};
@@ -301,14 +301,8 @@ pub(super) fn self_test(at: &At<'_>, limits: PluginLimits) -> Result<Answer, Han
     let rule = {
         let configs = lock(&at.plugin.configs);
         let next = configs.next.as_ref().filter(|_| from == From::Proposed);
-        let config = next.unwrap_or(&configs.now);
-        match from {
-            // Without signatures nobody has asked who answers for it: it has passed what it had to when it came.
-            From::Kept(_) if config.signature.is_none() => Cases::Optional,
-            From::Configured | From::Proposed | From::Held(_) | From::Reference(_) | From::Kept(_) => {
-                config.cases
-            }
-        }
+        // Also of what is kept: whoever asks for cases today asks them of what comes back, too.
+        next.unwrap_or(&configs.now).cases
     };
     let folder = component.as_ref().and_then(cases_beside);
     let compiled = at.needs(|job| job.compiled())?;
