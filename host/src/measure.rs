@@ -71,6 +71,8 @@ pub struct ProbesSeen {
     pub skipped: u64,
     /// How many brought no response, by why.
     pub failures: Vec<(&'static str, u64)>,
+    /// How many sources that are programs have waited for a place for longer than they may run.
+    pub sources_kept_waiting: u64,
 }
 
 /// How an operation of a driver went.

@@ -12,6 +12,7 @@ const NAMES: &[&str] = &[
     "phasegate_driver_retries_total",
     "phasegate_driver_seconds_bucket",
     "phasegate_event_followers",
+    "phasegate_exec_sources_kept_waiting_total",
     "phasegate_instances",
     "phasegate_line_stopped",
     "phasegate_plugin_evaluation_seconds_bucket",

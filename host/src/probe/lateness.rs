@@ -12,6 +12,7 @@ use crate::measure::{Histogram, ProbesSeen};
 use phasegate_core::domain::ProbeFailure;
 
 use super::failure::ProbeError;
+use super::sources;
 
 /// Upper bounds of the buckets in milliseconds; the last bucket has none.
 const BOUNDS_MS: [u64; 12] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000];
@@ -87,6 +88,7 @@ impl Lateness {
             in_flight: self.in_flight.load(Ordering::Relaxed),
             skipped: self.skipped.load(Ordering::Relaxed),
             failures: KINDS.into_iter().zip(counts).collect(),
+            sources_kept_waiting: sources::kept_waiting(),
         }
     }
 

@@ -48,7 +48,7 @@ pub(super) fn measures(
     let help = "Commits that the record refused, or of which it did not say";
     counters::<0>(encoder, "store_commits_refused", help, [([], refused)])?;
     let help = "How late probes started";
-    let ProbesSeen { late, took, in_flight, skipped, failures } = probes;
+    let ProbesSeen { late, took, in_flight, skipped, failures, sources_kept_waiting } = probes;
     histograms::<0>(encoder, "probe_lateness_seconds", help, [([], late.clone())])?;
     histograms::<0>(encoder, "probe_duration_seconds", "How long probes took", [([], took.clone())])?;
     let help = "Probes that are under way";
@@ -60,6 +60,8 @@ pub(super) fn measures(
     )?;
     let help = "Probes that were not made, because the one before them started an interval late or more";
     counters::<0>(encoder, "probe_skipped", help, [([], *skipped)])?;
+    let help = "Sources that are programs and have waited for their turn for longer than they may run";
+    counters::<0>(encoder, "exec_sources_kept_waiting", help, [([], *sources_kept_waiting)])?;
     let samples = failures.iter().map(|(kind, count)| ([("kind", (*kind).to_owned())], *count));
     counters(encoder, "probe_failures", "Probes that brought no response, by why", samples)?;
     let drivers = measures.drivers.read().into_iter().map(|((set, work, went), seen)| {

@@ -1,9 +1,6 @@
 //! A source that is a program on the host: what it prints is the answer. How it is run, and ended, is in `program`.
 
 use std::io;
-use std::sync::LazyLock;
-
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{Outcome, facts};
 use crate::net::placed::in_text;
@@ -15,23 +12,12 @@ use crate::program::{self, Program, Ran, RunError};
 use phasegate_core::domain::source::{ExecSource, SOURCE_PATH};
 use phasegate_core::domain::{ProbeFailure, Response, Shortage};
 
-/// Most programs at once, over all scale sets: a machine that runs a fleet's probes has other things to do.
-const AT_ONCE: usize = 16;
-
 /// How much of what goes to standard error a plugin sees, in bytes.
 const ERRORS_MAX: usize = 1024;
 
 /// Status of a program that ended with 0, and of one that ended with another code.
 const STATUS_DONE: u16 = 200;
 const STATUS_FAILED: u16 = 500;
-
-static ROOM: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(AT_ONCE));
-
-/// Waits until one more program may run. No part of the program's own time: that others take long is not its fault.
-pub(super) async fn room() -> Option<SemaphorePermit<'static>> {
-    // Never closed.
-    ROOM.acquire().await.ok()
-}
 
 /// Runs the program to its end.
 pub(super) async fn run(source: &ExecSource, body_max: usize, target: &Target) -> Outcome {

@@ -8,6 +8,7 @@
 mod dialogue;
 mod exec;
 mod request;
+mod room;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,11 @@ use phasegate_core::domain::{Address, Answer, ProbeFailure, Response, Shortage};
 
 /// What came of a source: an answer, or why there is none.
 pub(super) type Outcome = Result<Response, ProbeError>;
+
+/// How many sources that are programs have waited for a place for longer than they may run.
+pub(super) fn kept_waiting() -> u64 {
+    room::kept_waiting()
+}
 
 /// Asks all further sources of a target side by side; the answers come in the order of the configuration.
 ///
@@ -69,7 +75,7 @@ pub(super) async fn ask_all(target: &Arc<Target>) -> Result<Vec<Answer>, Shortag
 /// Asks one source once, within its time.
 async fn one(source: &Source, target: &Target) -> Outcome {
     let _room = match &source.ask {
-        SourceKind::Exec(_) => exec::room().await,
+        SourceKind::Exec(_) => Some(room::ROOM.place(&target.facts.scale_set, source.timeout).await),
         SourceKind::Http(_) | SourceKind::Tcp(_) => None,
     };
     let asking = async {
