@@ -101,3 +101,23 @@ fn silent_servers_of_names_touch_names_alone_and_nothing_that_hangs_holds_up_the
     // Five seconds are promised; each of those that hang would take a minute.
     assert!(told.elapsed() < Duration::from_secs(30), "{:?}", told.elapsed());
 }
+
+#[test]
+fn check_asks_the_servers_of_names_that_the_host_will_ask() {
+    let site = Site::new();
+    let (resolver, port) = silent_resolver();
+    resolver.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let toml = format!(
+        "[server]\nresolvers = [\"127.0.0.1:{port}\"]\n[[plugins]]\nname = \"far\"\n\
+         component = \"https://policies.test/far.wasm\"\nfetch = {{ timeout = \"PT1S\" }}\n"
+    );
+    site.write(
+        "phasegate.toml",
+        toml + &set("a", "far", "{ kind = \"command\", command = [\"true\"] }", &[]),
+    );
+    let checked = site.run(&["check"]);
+    assert_eq!(checked.code, 1, "{checked:?}");
+    let mut asked = [0; 512];
+    let count = resolver.recv(&mut asked).unwrap();
+    assert!(asked[..count].windows(8).any(|part| part == b"policies"), "it was asked for another name");
+}

@@ -15,6 +15,7 @@ use crate::config::{self, Config, LoadConfigError, Problem, Problems};
 use crate::discovery::{DiscoveryConfig, Once, look_once};
 use crate::drivers::DriverConfig;
 use crate::drivers::process::ProcessConfig;
+use crate::net::names::use_resolvers;
 use crate::plugins::check::{Network, is_fetched};
 use crate::plugins::config::ComponentSource;
 use crate::words;
@@ -30,6 +31,8 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<Exit> {
     let network = if args.offline { Network::Forbidden } else { Network::Allowed };
     let (problems, config) = match config::load(&args.config.config) {
         Ok(config) => {
+            // As the host will: names of sources, registries and web servers.
+            use_resolvers(&config.server.resolvers);
             if network == Network::Allowed {
                 say_what_is_fetched(&config);
             }
