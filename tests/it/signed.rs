@@ -108,9 +108,19 @@ fn a_threshold_that_cannot_be_met_is_a_problem() {
 
 /// Puts a signature into a registry, as `cosign sign --key` does.
 fn sign(registry: &Registry, repository: &str, manifest: &str, named: &str, signer: &Signer) {
+    sign_as("cosign container image signature", registry, repository, (manifest, named), signer);
+}
+
+fn sign_as(
+    kind: &str,
+    registry: &Registry,
+    repository: &str,
+    (manifest, named): (&str, &str),
+    signer: &Signer,
+) {
     let payload = json!({ "critical": {
         "identity": { "docker-reference": "" }, "image": { "docker-manifest-digest": named },
-        "type": "cosign container image signature",
+        "type": kind,
     }, "optional": null });
     let payload = payload.to_string().into_bytes();
     let layer = digest(&payload);
@@ -144,7 +154,16 @@ fn a_registry_and_a_web_server_bring_signatures_along() {
     // What was signed was another manifest.
     let third = registry.push("policies/db", "other", &variant(2));
     sign(&registry, "policies/db", &third, &first, &one);
-    refused(&site, &registry.oci("policies/db:other"), "digest", "is not signed");
+    refused(
+        &site,
+        &registry.oci("policies/db:other"),
+        "digest",
+        &format!("one is of another manifest ({first})"),
+    );
+    // And here it was no image that the key has signed.
+    let fourth = registry.push("policies/db", "invoice", &variant(4));
+    sign_as("an invoice", &registry, "policies/db", (&fourth, &fourth), &one);
+    refused(&site, &registry.oci("policies/db:invoice"), "digest", "has the `critical.type` \"an invoice\"");
 
     let url = registry.url("/files/next.wasm");
     registry.put("/files/next.wasm", Reply::ok(variant(3)));
@@ -195,6 +214,46 @@ fn cases_travel_in_the_component_and_must_pass_wherever_it_comes_from() {
     let finished = swap(&site, &registry.oci("policies/db:good"));
     assert_eq!(finished.code, 0, "{finished:?}");
     assert_eq!(generation(&site), 2);
+}
+
+#[test]
+fn who_asks_for_cases_asks_them_of_what_comes_back_and_over_a_restart() {
+    let good = carrying(&repository().join("plugins/azure-health/cases"));
+    let (site, _answers) = site("db.wasm", "");
+    site.write("db.wasm", azure_health());
+    let host = site.host();
+    site.wait_until_healthy();
+    site.write("good.wasm", &good);
+    assert_eq!(swap(&site, "good.wasm").code, 0);
+    assert_eq!(generation(&site), 2);
+    // From now on the file asks for cases, of which generation 1 has none.
+    site.write("db.wasm", &good);
+    let toml = std::fs::read_to_string(site.path("phasegate.toml")).unwrap();
+    let asking = toml.replace("component = \"db.wasm\"", "component = \"db.wasm\"\nrequireCases = true");
+    assert_ne!(asking, toml);
+    site.write("phasegate.toml", &asking);
+    host.stop();
+    let host = site.host();
+    site.wait_until_healthy();
+    let before = generation(&site);
+    let back = site.run(&["plugin", "rollback", "db", "--to", "1"]);
+    assert!(back.code == 1 && back.stderr.contains("carries no cases"), "{back:?}");
+    assert_eq!(generation(&site), before, "what was active stays");
+    host.stop();
+
+    // One without cases came to decide while nobody asked for them, and does not go on once somebody does.
+    site.write("phasegate.toml", &toml);
+    let host = site.host();
+    site.wait_until_healthy();
+    site.write("none.wasm", variant(1));
+    assert_eq!(swap(&site, "none.wasm").code, 0);
+    host.stop();
+    site.write("phasegate.toml", &asking);
+    let host = site.host();
+    site.wait_until_healthy();
+    assert_eq!(db(&site)["digest"], json!(digest(&good)), "what the file names decides: {}", db(&site));
+    assert!(db(&site)["lastError"].to_string().contains("carries no cases"), "{}", db(&site));
+    host.stop();
 }
 
 #[test]

@@ -15,6 +15,7 @@ use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use crate::net::text::one_line;
 use phasegate_core::domain::Digest;
 
 /// Longest file of signatures, and longest payload, in bytes.
@@ -22,6 +23,15 @@ pub const SIGNATURES_BYTES_MAX: usize = 64 * 1024;
 
 /// Most signatures that are looked at.
 pub const SIGNATURES_MAX: usize = 32;
+
+/// Longest part of a foreign text that is shown, in bytes; a digest fits.
+const SHOWN_BYTES_MAX: usize = 100;
+
+/// Of what counts for nothing, so much is shown.
+const VOID_SHOWN_MAX: usize = 3;
+
+/// What `cosign sign` writes into the text that it signs.
+const SIGNED_TYPE: &str = "cosign container image signature";
 
 /// What stands before the point of a P-256 key (RFC 5480): the algorithm and the curve.
 const P256_PREFIX: [u8; 26] = [
@@ -45,6 +55,36 @@ pub struct Signed {
     pub signature: Vec<u8>,
     /// What was signed, where that is not the component itself but a text that names the manifest which leads to it.
     pub payload: Option<Vec<u8>>,
+    /// Why it counts for nothing, whoever has signed it; none where it may count.
+    pub void: Option<Void>,
+}
+
+/// Why what was found where signatures are is none of this component.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Void {
+    /// The signed text is about another one.
+    #[error("one is of another manifest ({0})")]
+    OtherManifest(String),
+    /// The signed text is no signature of an image: the same key signs other things, too.
+    #[error("one has the `critical.type` {0:?}, and only {SIGNED_TYPE:?} is a signature")]
+    OtherType(String),
+    /// It is not there, or not as its digest says.
+    #[error("the text of one is not there")]
+    NoText,
+    /// It is no list of signatures.
+    #[error("the tag of signatures holds something else")]
+    NoSignatures,
+    /// There are more than are looked at.
+    #[error("{0} more were not looked at (limit {SIGNATURES_MAX})")]
+    More(usize),
+}
+
+impl Void {
+    /// In the list of what was found.
+    #[must_use]
+    pub fn found(self) -> Signed {
+        Signed { signature: Vec::new(), payload: None, void: Some(self) }
+    }
 }
 
 /// Why a component does not count as signed; a fragment that follows where it came from.
@@ -78,7 +118,7 @@ pub enum SignatureError {
     /// The signatures are not those of enough keys.
     #[error(
         "is signed by {valid} of the keys that count, and {threshold} must have ({seen} signatures were found, which may \
-         be those of other bytes or of other keys)"
+         be those of other bytes or of other keys{})", void.iter().map(|why| format!("; {why}")).collect::<String>()
     )]
     TooFew {
         /// Keys whose signature is there.
@@ -87,6 +127,8 @@ pub enum SignatureError {
         threshold: usize,
         /// Signatures that were found.
         seen: usize,
+        /// What else was found; a few of it.
+        void: Vec<Void>,
     },
 }
 
@@ -136,23 +178,37 @@ pub fn verify(
     if signed.is_empty() {
         return Err(SignatureError::Missing { place: place.to_owned() });
     }
+    let counting = || signed.iter().filter(|one| one.void.is_none());
     let has_signed = |key: &&Vec<u8>| {
         let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key.as_slice());
-        signed.iter().any(|one| key.verify(one.payload.as_deref().unwrap_or(bytes), &one.signature).is_ok())
+        counting().any(|one| key.verify(one.payload.as_deref().unwrap_or(bytes), &one.signature).is_ok())
     };
     let valid = keys.iter().filter(has_signed).count();
-    match valid < rule.threshold {
-        true => Err(SignatureError::TooFew { valid, threshold: rule.threshold, seen: signed.len() }),
-        false => Ok(valid),
+    if valid >= rule.threshold {
+        return Ok(valid);
     }
+    let void = signed.iter().filter_map(|one| one.void.clone()).take(VOID_SHOWN_MAX).collect();
+    Err(SignatureError::TooFew { valid, threshold: rule.threshold, seen: counting().count(), void })
 }
 
 /// Signatures as files have them: base64, one a line. What is none counts as a signature of nobody.
 #[must_use]
 pub fn lines(text: &[u8]) -> Vec<Signed> {
     let text = String::from_utf8_lossy(text);
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).take(SIGNATURES_MAX);
-    lines.map(|line| Signed { signature: decoded(line), payload: None }).collect()
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let signed = |line| Signed { signature: decoded(line), payload: None, void: None };
+    bounded(lines.map(signed).collect())
+}
+
+/// As many as are looked at; that there are more is said at the end.
+#[must_use]
+pub fn bounded(mut signed: Vec<Signed>) -> Vec<Signed> {
+    let more = signed.len().saturating_sub(SIGNATURES_MAX);
+    if more > 0 {
+        signed.truncate(SIGNATURES_MAX);
+        signed.push(Void::More(more).found());
+    }
+    signed
 }
 
 /// The bytes of a signature; none of what is no base64, which nobody has signed.
@@ -195,13 +251,20 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Whether a payload, as `cosign sign` makes it, is about this manifest.
+/// Why a text, as `cosign sign` signs it, is no signature of this manifest; none where it is one.
 #[must_use]
-pub fn is_about(payload: &[u8], manifest: Digest) -> bool {
-    let payload: Option<serde_json::Value> = serde_json::from_slice(payload).ok();
-    let named =
-        payload.as_ref().and_then(|payload| payload.pointer("/critical/image/docker-manifest-digest"));
-    named.and_then(serde_json::Value::as_str) == Some(manifest.to_string().as_str())
+pub fn not_about(payload: &[u8], manifest: Digest) -> Option<Void> {
+    let payload: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+    let said = |at: &str| {
+        let text = payload.pointer(at).and_then(serde_json::Value::as_str).unwrap_or_default();
+        one_line(text.get(..text.floor_char_boundary(SHOWN_BYTES_MAX)).unwrap_or_default())
+    };
+    let kind = said("/critical/type");
+    if kind != SIGNED_TYPE {
+        return Some(Void::OtherType(kind));
+    }
+    let named = said("/critical/image/docker-manifest-digest");
+    (named != manifest.to_string()).then_some(Void::OtherManifest(named))
 }
 
 #[cfg(test)]
@@ -268,9 +331,41 @@ mod tests {
     #[test]
     fn a_payload_is_about_one_manifest() {
         let digest = phasegate_wasm::component_digest(b"x");
-        let payload = format!(r#"{{"critical":{{"image":{{"docker-manifest-digest":"{digest}"}}}}}}"#);
-        assert!(is_about(payload.as_bytes(), digest));
-        assert!(!is_about(payload.as_bytes(), phasegate_wasm::component_digest(b"y")));
-        assert!(!is_about(b"", digest) && !is_about(b"{}", digest));
+        let payload = |kind: &str| {
+            let payload = serde_json::json!({
+                "critical": { "image": { "docker-manifest-digest": digest.to_string() }, "type": kind }
+            });
+            payload.to_string().into_bytes()
+        };
+        let other = phasegate_wasm::component_digest(b"y");
+        assert_eq!(not_about(&payload(SIGNED_TYPE), digest), None);
+        assert_eq!(not_about(&payload(SIGNED_TYPE), other), Some(Void::OtherManifest(digest.to_string())));
+        assert_eq!(not_about(&payload("an invoice"), digest), Some(Void::OtherType("an invoice".to_owned())));
+        for nothing in [&b""[..], b"{}", b"[7]"] {
+            assert_eq!(not_about(nothing, digest), Some(Void::OtherType(String::new())));
+        }
+    }
+
+    #[test]
+    fn what_counts_for_nothing_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("one.pub");
+        std::fs::write(&path, ONE).unwrap();
+        let rule = SignatureRule { public_key_files: vec![path], threshold: 1 };
+        let mut foreign = lines(BY_ONE);
+        foreign[0].void = Some(Void::OtherManifest("sha256:12".to_owned()));
+        let said = verify(&rule, BLOB, &foreign, "there").unwrap_err().to_string();
+        assert!(
+            said.contains("(0 signatures were found")
+                && said.contains("; one is of another manifest (sha256:12))"),
+            "{said}"
+        );
+        let many = [&b"AAAA\n".repeat(SIGNATURES_MAX + 3)[..], BY_ONE].concat();
+        let said = verify(&rule, BLOB, &lines(&many), "there").unwrap_err().to_string();
+        assert!(
+            said.contains("32 signatures were found")
+                && said.contains("; 4 more were not looked at (limit 32)"),
+            "{said}"
+        );
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! A layer may also be the file of signatures of the component itself, as `plugin push` puts it there.
 //!
-//! Says nothing about keys. What names another manifest is no signature of this one and is left out.
+//! Says nothing about keys. What names another manifest is no signature of this one; that it is there is told all the same.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,9 @@ use super::FetchError;
 use super::https::Client;
 use super::manifest;
 use super::oci::{Question, Registry};
-use crate::plugins::signature::{SIGNATURES_BYTES_MAX, SIGNATURES_MAX, Signed, decoded, is_about, lines};
+use crate::plugins::signature::{
+    SIGNATURES_BYTES_MAX, SIGNATURES_MAX, Signed, Void, bounded, decoded, lines, not_about,
+};
 use phasegate_core::domain::Digest;
 use phasegate_wasm::component_digest;
 
@@ -65,31 +67,49 @@ pub(super) async fn of(
 ) -> Result<Vec<Signed>, FetchError> {
     let Some(answer) = registry.find(client, &manifest_of(signed)).await? else { return Ok(Vec::new()) };
     // What cannot be read is signed by nobody.
-    let Ok(Manifest { layers }) = serde_json::from_slice(&answer.body) else { return Ok(Vec::new()) };
+    let Ok(Manifest { layers }) = serde_json::from_slice(&answer.body) else {
+        return Ok(vec![Void::NoSignatures.found()]);
+    };
+    let is_one =
+        |layer: &Layer| layer.annotations.contains_key(ANNOTATION) || layer.media_type == SIGNATURES_TYPE;
+    let layers: Vec<Layer> = layers.into_iter().filter(is_one).collect();
+    if layers.is_empty() {
+        return Ok(vec![Void::NoSignatures.found()]);
+    }
+    let more = layers.len().saturating_sub(SIGNATURES_MAX);
     let mut all = Vec::new();
-    for Layer { digest, media_type, annotations } in layers.into_iter().take(SIGNATURES_MAX) {
-        let (signature, is_file) = (annotations.get(ANNOTATION), media_type == SIGNATURES_TYPE);
-        let Some(digest) = Digest::parse(&digest).filter(|_| signature.is_some() || is_file) else {
-            continue;
+    for Layer { digest, annotations, .. } in layers.into_iter().take(SIGNATURES_MAX) {
+        let payload = match Digest::parse(&digest) {
+            Some(digest) => payload(registry, client, digest).await?,
+            None => None,
         };
-        let question = Question {
-            path: format!("blobs/{digest}"),
-            accept: "*/*",
-            body_max: SIGNATURES_BYTES_MAX,
-            what: "a signed text",
-        };
-        let Some(payload) = registry.find(client, &question).await? else { continue };
-        if component_digest(&payload.body) != digest {
-            continue;
-        }
-        match signature {
-            Some(signature) if is_about(&payload.body, signed) => {
-                all.push(Signed { signature: decoded(signature), payload: Some(payload.body) });
+        match (annotations.get(ANNOTATION), payload) {
+            (_, None) => all.push(Void::NoText.found()),
+            (Some(signature), Some(payload)) => {
+                let void = not_about(&payload, signed);
+                all.push(Signed { signature: decoded(signature), payload: Some(payload), void });
             }
-            None if is_file => all.extend(lines(&payload.body)),
-            Some(_) | None => {}
+            (None, Some(file)) => all.extend(lines(&file)),
         }
     }
-    all.truncate(SIGNATURES_MAX);
-    Ok(all)
+    if more > 0 {
+        all.push(Void::More(more).found());
+    }
+    Ok(bounded(all))
+}
+
+/// A signed text, or a file of signatures; none where it is not there or another one.
+async fn payload(
+    registry: &mut Registry<'_>,
+    client: &Client<'_>,
+    digest: Digest,
+) -> Result<Option<Vec<u8>>, FetchError> {
+    let question = Question {
+        path: format!("blobs/{digest}"),
+        accept: "*/*",
+        body_max: SIGNATURES_BYTES_MAX,
+        what: "a signed text",
+    };
+    let found = registry.find(client, &question).await?;
+    Ok(found.map(|found| found.body).filter(|body| component_digest(body) == digest))
 }

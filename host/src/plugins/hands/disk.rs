@@ -64,10 +64,11 @@ impl Disk {
 
     /// Keeps what was signed of kept bytes, so that it can be looked at again; of nothing, nothing changes.
     pub(super) fn keep_signatures(&self, digest: Digest, signed: &[Signed]) -> std::io::Result<()> {
-        if signed.is_empty() {
+        let mut counting = signed.iter().filter(|one| one.void.is_none()).peekable();
+        if counting.peek().is_none() {
             return Ok(());
         }
-        let kept: Vec<KeptSignature> = signed.iter().map(KeptSignature::of).collect();
+        let kept: Vec<KeptSignature> = counting.map(KeptSignature::of).collect();
         let text = serde_json::to_vec(&kept).map_err(std::io::Error::other)?;
         let _writing = lock(&self.writing);
         self.put(&self.signatures_path(digest), &text)
@@ -138,7 +139,7 @@ struct KeptSignature {
 
 impl KeptSignature {
     fn of(signed: &Signed) -> Self {
-        let Signed { signature, payload } = signed;
+        let Signed { signature, payload, void: _ } = signed;
         Self {
             signature: BASE64.encode(signature),
             payload: payload.as_deref().map(|bytes| BASE64.encode(bytes)),
@@ -147,7 +148,7 @@ impl KeptSignature {
 
     fn signed(&self) -> Option<Signed> {
         let payload = self.payload.as_ref().map(|text| BASE64.decode(text.as_bytes())).transpose().ok()?;
-        Some(Signed { signature: BASE64.decode(self.signature.as_bytes()).ok()?, payload })
+        Some(Signed { signature: BASE64.decode(self.signature.as_bytes()).ok()?, payload, void: None })
     }
 }
 
@@ -261,8 +262,8 @@ mod tests {
         disk.keep(&name("a"), digest, b"one").unwrap();
         assert_eq!(disk.signatures(digest), []);
         let signed = [
-            Signed { signature: vec![1, 2], payload: None },
-            Signed { signature: vec![3], payload: Some(vec![4, 5]) },
+            Signed { signature: vec![1, 2], payload: None, void: None },
+            Signed { signature: vec![3], payload: Some(vec![4, 5]), void: None },
         ];
         disk.keep_signatures(digest, &signed).unwrap();
         disk.keep_signatures(digest, &[]).unwrap();
