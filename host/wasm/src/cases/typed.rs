@@ -1,10 +1,12 @@
 //! The format as it is typed, and how it becomes an observation.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::base64;
@@ -32,6 +34,32 @@ pub(super) struct Typed {
     pub(super) expect: TypedExpect,
 }
 
+/// An object of texts in the order of the file: a plugin is handed them in an order, too.
+#[derive(Debug, Default)]
+struct Pairs(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Pairs;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("an object of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        from.deserialize_map(InOrder)
+    }
+}
+
 /// Reads a file: one case, or an array of them.
 pub(super) fn parse(text: &str) -> Result<Vec<Typed>, WrongCaseError> {
     let cases = match text.trim_ascii_start().chars().next() {
@@ -49,7 +77,7 @@ pub(super) struct TypedObservation {
     answers: Vec<TypedAnswer>,
     memory: Option<String>,
     #[serde(default)]
-    attributes: BTreeMap<String, String>,
+    attributes: Pairs,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,7 +108,7 @@ struct TypedAnswer {
 struct TypedResponse {
     status: u16,
     #[serde(default)]
-    headers: BTreeMap<String, String>,
+    headers: Pairs,
     body: Option<String>,
     body_json: Option<Value>,
     body_base64: Option<String>,
@@ -106,7 +134,7 @@ impl TypedObservation {
             instance: Arc::new(instance.build()?),
             answers: answers.into_iter().map(TypedAnswer::build).collect::<Result<_, _>>()?,
             memory: memory.as_deref().map(base64::decode).transpose()?,
-            attributes: attributes.into_iter().collect(),
+            attributes: attributes.0,
         })
     }
 }
@@ -157,7 +185,7 @@ impl TypedResponse {
             (None, None, Some(encoded)) => base64::decode(&encoded)?,
             _ => return Err(WrongCaseError::Bodies),
         };
-        Ok(Response { status: self.status, headers: self.headers.into_iter().collect(), body })
+        Ok(Response { status: self.status, headers: self.headers.0, body })
     }
 }
 
@@ -171,5 +199,24 @@ impl TypedFailure {
             Self::InvalidResponse(why) => ProbeFailure::InvalidResponse(why),
             Self::BodyTooLarge(cap) => ProbeFailure::BodyTooLarge(cap),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_and_attributes_keep_their_order() {
+        let text = r#"{"name":"a","observation":{"instance":{"id":"0","scaleSet":"s"},"answers":[{"source":"health",
+            "response":{"status":200,"headers":{"z":"1","a":"2"}}}],"attributes":{"zeta":"1","alpha":"2","mid":"3"}},
+            "expect":{"failure":{"kind":"internal"}}}"#;
+        let observation = parse(text).unwrap().remove(0).observation.unwrap().build().unwrap();
+        let names =
+            |pairs: &[(String, String)]| pairs.iter().map(|(name, _)| name.clone()).collect::<String>();
+        assert_eq!(names(&observation.attributes), "zetaalphamid");
+        assert_eq!(names(&observation.answers[0].outcome.as_ref().unwrap().headers), "za");
+        let wrong = text.replace(r#""mid":"3""#, r#""mid":3"#);
+        assert!(parse(&wrong).unwrap_err().to_string().contains("expected a string"));
     }
 }
