@@ -107,7 +107,7 @@ python_tools() {
 tools_for() {
   why=
   case $1 in
-    c | zig | go | python) python_tools ;;
+    c | cpp | zig | go | python) python_tools ;;
     javascript | typescript)
       command -v node >/dev/null && command -v npm >/dev/null || { why='node or npm is missing'; return 1; }
       ;;
@@ -149,6 +149,7 @@ silent() {
   local language=$1 project=$2 copy=$work/new/silent-$1
   cp -r "$project" "$copy"
   case $language in
+    cpp) edit "$copy/policy.cpp" 's/^    judge(batch->ptr\[i\], ret->ptr\[i\]);$//; s/^void judge(const /[[maybe_unused]] &/' ;;
     c) edit "$copy/policy.c" 's/^  judge(seen, out);$//; s/^static void judge(const observation/__attribute__((unused)) &/' ;;
     go) edit "$copy/main.go" 's/return judge(answer.Response), nil/return \&contract.Decision{}, nil/' ;;
     python) edit "$copy/policy.py" 's/return Ok(judge(answer.outcome.value))/return None/' ;;
@@ -157,6 +158,23 @@ silent() {
   printf '%s\n' '[{"name":"no decision","observation":{"instance":{"id":"0","scaleSet":"s"},"answers":[{"source":"health",' \
     '"response":{"status":200}}]},"expect":{"failure":{"kind":"internal"}}}]' >"$copy/cases/first.json"
   say "$language without a decision"
+  phasegate plugin build "$copy" >&2
+  phasegate plugin test "$copy" >&2
+}
+
+# A package that knows nothing of modules, in one file with the policy.
+bundled() {
+  local project=$1 copy=$work/new/bundled
+  cp -R "$project" "$copy"
+  mkdir "$copy/words"
+  printf '%s\n' '{ "name": "words", "version": "1.0.0", "main": "main.js" }' >"$copy/words/package.json"
+  printf '%s\n' 'exports.answers = require("./more.js").answers;' >"$copy/words/main.js"
+  printf '%s\n' 'module.exports = { answers: "it answers" };' >"$copy/words/more.js"
+  # What is named with esbuild in package.json is bundled with it.
+  edit "$copy/package.json" 's/"devDependencies": {/"dependencies": { "words": "file:words" }, "devDependencies": { "esbuild": "0.28.2",/'
+  { echo 'import words from "words";'; sed 's/"it answers"/words.answers/' "$project/src/policy.js"; } >"$copy/src/policy.js"
+  rm -rf "$copy/node_modules" "$copy/package-lock.json"
+  say "javascript with a package of CommonJS"
   phasegate plugin build "$copy" >&2
   phasegate plugin test "$copy" >&2
 }
@@ -179,6 +197,7 @@ new_projects() {
     case $language in
       javascript | typescript) mistakes "$language" "$project" ;;
     esac
+    [ "$language" != javascript ] || bundled "$project"
   done
 }
 
@@ -213,7 +232,7 @@ work=$(cd "$work" && pwd)
 [ -z "${PHASEGATE_BIN:-}" ] || PHASEGATE_BIN=$(cd "$(dirname "$PHASEGATE_BIN")" && pwd)/$(basename "$PHASEGATE_BIN")
 
 if [ -n "$new" ]; then
-  [ ${#names[@]} -gt 0 ] || names=(rust c zig go python javascript typescript)
+  [ ${#names[@]} -gt 0 ] || names=(rust c cpp zig go python javascript typescript)
   new_projects "${names[@]}"
   finish
   exit 0
@@ -263,7 +282,7 @@ build_rust() {
   for name in "$@"; do
     folder=${out:-$plugins/$name}
     core=$target_dir/$target/guest/${name//-/_}.wasm
-    phasegate plugin componentize "$core" -o "$folder/$name.wasm.tmp"
+    phasegate plugin componentize "$core" --sources "$plugins/$name" -o "$folder/$name.wasm.tmp"
     mv "$folder/$name.wasm.tmp" "$folder/$name.wasm"
     say "wrote $folder/$name.wasm ($(wc -c <"$folder/$name.wasm" | tr -d ' ') bytes)"
   done

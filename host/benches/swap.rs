@@ -24,7 +24,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use phasegate::clock::Clock;
-use phasegate_wasm::{World, builtin, finish};
+use phasegate_wasm::{World, builtin, componentize};
 use support::Made;
 use support::answers::Answers;
 use support::running::{Running, wait_for};
@@ -122,7 +122,7 @@ fn synthetic() -> Vec<u8> {
     }
     writeln!(more, "(data \"{}\"))", "x".repeat(6 << 20)).unwrap();
     let text = format!("{}{more}", guest.trim_end().strip_suffix(')').unwrap());
-    finish(&wat::parse_str(text).unwrap(), World::Policy).unwrap()
+    componentize(&wat::parse_str(text).unwrap(), World::Policy, &|_, _| None).unwrap()
 }
 
 fn millis(time: Duration) -> f64 {

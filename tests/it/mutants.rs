@@ -47,4 +47,58 @@ fn what_carries_the_runtime_of_a_language_is_not_tried() {
     assert!(finished.code == 2 && finished.stderr.contains("carries the runtime"), "{finished:?}");
     let alone = site.run(&["plugin", "test", "large.wasm", "--cases", &cases, "--seed", "1"]);
     assert_eq!(alone.code, 2, "a seed of what? {alone:?}");
+    let mut engine =
+        std::fs::read(repository().join("plugins/prometheus-gauge/prometheus-gauge.wasm")).unwrap();
+    engine.extend(b"\x00\x18\x05rusty rquickjs-core-0.1");
+    site.write("engine.wasm", engine);
+    let finished = site.run(&["plugin", "test", "engine.wasm", "--cases", &cases, "--mutants"]);
+    assert!(finished.code == 2 && finished.stderr.contains("carries the JavaScript engine"), "{finished:?}");
+}
+
+/// Every second case of a plugin, in a folder of the site.
+fn half(site: &Site, plugin: &str) -> String {
+    std::fs::create_dir(site.path("half")).unwrap();
+    let folder = repository().join("plugins").join(plugin).join("cases");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let cases: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let kept: Vec<&Value> = cases.as_array().unwrap().iter().step_by(2).collect();
+        count += kept.len();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        site.write(&format!("half/{name}"), serde_json::to_string(&kept).unwrap());
+    }
+    assert!(count > 5, "{count}");
+    site.path("half").display().to_string()
+}
+
+#[test]
+fn half_of_the_cases_are_worth_clearly_less_than_all() {
+    let site = Site::new();
+    let plugin = repository().join("plugins/patroni").display().to_string();
+    let share = |cases: &str| {
+        let args = [
+            "plugin",
+            "test",
+            &plugin,
+            "--cases",
+            cases,
+            "--mutants",
+            "--json",
+            "--count",
+            "60",
+            "--seed",
+            "1",
+        ];
+        let finished = site.run(&[&args[..], &["--at-least", "0", "--for", "3000"]].concat());
+        let report: Value = serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{finished:?}"));
+        assert_eq!(report["mutants"]["scope"], "lines", "{report}");
+        // What no case comes to any more is worth nothing either.
+        let of = |key: &str| report["mutants"][key].as_u64().unwrap();
+        (of("percent"), of("noticed") * 100 / (of("reached") + of("unreached")))
+    };
+    let all = share(&repository().join("plugins/patroni/cases").display().to_string());
+    let less = share(&half(&site, "patroni"));
+    assert!(all.0 >= 90, "{all:?}");
+    assert!(less.1 + 10 <= all.1, "all {all:?}, half {less:?}");
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use super::project::Project;
 use phasegate_wasm::cases::{EmbedCasesError, with_cases};
-use phasegate_wasm::{ComponentizeError, LoadPluginError, finish, inspect, read_component};
+use phasegate_wasm::{ComponentizeError, LoadPluginError, componentize, inspect, read_component};
 use recipe::{Artifact, Recipe};
 
 /// Why there is no component.
@@ -83,7 +83,8 @@ pub fn build(project: &Project, within: Within, doing: &dyn Fn(&str)) -> Result<
     let (made, bytes) = match artifact {
         Artifact::Core(path) => {
             let core = read_component(&path).map_err(failed(&path))?;
-            (path, finish(&core, project.world).map_err(BuildError::Componentize)?)
+            let own = |compiled_in: &str, file: &str| super::own::file(&project.folder, compiled_in, file);
+            (path, componentize(&core, project.world, &own).map_err(BuildError::Componentize)?)
         }
         Artifact::Component(path) => {
             let bytes = read_component(&path).map_err(failed(&path))?;

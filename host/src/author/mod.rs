@@ -1,7 +1,7 @@
 //! What the author of a plugin gets: a project to begin with, a build, the cases, the measures.
 //!
 //! Reading order: `language` and `template` (what `plugin new` writes), `project` (what a folder is),
-//! `build` (which tools make it a component), `bench` (what an evaluation costs). What it must answer is in
+//! `build` (which tools make it a component), `own` (which code of it is its author's), `bench` (what an evaluation costs). What it must answer is in
 //! `phasegate_wasm::cases`.
 //!
 //! Everything runs on the engine and within the limits of a host. Nothing here prints.
@@ -10,6 +10,7 @@ pub mod bench;
 pub mod build;
 mod language;
 pub mod live;
+pub mod own;
 pub mod project;
 mod template;
 mod wrong;

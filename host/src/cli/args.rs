@@ -28,7 +28,8 @@ pub use token::{TokenArgs, TokenVerb};
 use crate::demo::database::DatabaseArgs;
 
 pub use plugin::{
-    AskArgs, MutantArgs, PluginArgs, PluginOf, PluginVerb, PushArgs, ReplayArgs, StrategyArg, SwapArgs,
+    AskArgs, ComponentizeArgs, MutantArgs, PluginArgs, PluginOf, PluginVerb, PushArgs, ReplayArgs,
+    StrategyArg, SwapArgs,
 };
 pub use upgrade::{
     BypassArgs, CancelArgs, ExplainArgs, ListArgs, LogArgs, LogOfArgs, RollbackArgs, StartArgs, StatusArgs,

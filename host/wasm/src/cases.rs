@@ -5,6 +5,7 @@
 pub mod base64;
 mod embedded;
 mod expect;
+pub(crate) mod section;
 mod typed;
 mod written;
 mod wrong;

@@ -1,7 +1,7 @@
-//! Turns a core module into a component: one that carries its type, or, in `finish`, one that a
-//! compiler of C, Zig or Go left as it is.
-//!
-//! Only `finish` adapts: `componentize` refuses a module that imports WASI preview 1.
+//! Turns a core module into a component, as a compiler of whatever language left it: adds the type of the component
+//! where the module carries none, and stands in for WASI preview 1 where it asks for that.
+
+mod plain;
 
 use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -11,6 +11,7 @@ use super::call::{PanicError, guarded};
 use super::error::LoadPluginError;
 use super::{shape, text};
 use crate::contract::{CONTRACT, World};
+use crate::lines::{Lines, Own};
 
 /// Why a core module cannot become a component. Each message follows the file's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,14 +22,6 @@ pub enum ComponentizeError {
     /// Not a valid core module.
     #[error("{0}")]
     Unreadable(LoadPluginError),
-    /// Nothing says which world it implements.
-    #[error("has no component-type section; build the module with wit-bindgen or phasegate-sdk")]
-    NoComponentType,
-    /// It was compiled against WASI.
-    #[error(
-        "imports WASI preview 1; build it for the target wasm32-unknown-unknown, or with `phasegate plugin build`"
-    )]
-    ImportsWasi,
     /// The encoder does not take it.
     #[error("cannot become a component: {0}")]
     Encode(#[from] EncoderError),
@@ -42,31 +35,6 @@ pub enum ComponentizeError {
 #[error("{0}")]
 pub struct EncoderError(String);
 
-/// Wraps a core module as a component and validates the result.
-///
-/// # Errors
-/// When the bytes are not a core module, or the module does not say or does not implement its
-/// world.
-pub fn componentize(core: &[u8]) -> Result<Vec<u8>, ComponentizeError> {
-    let shape = shape::examine(core).map_err(ComponentizeError::Unreadable)?;
-    if shape.is_component {
-        return Err(ComponentizeError::AlreadyComponent);
-    }
-    if !shape.has_component_type {
-        return Err(ComponentizeError::NoComponentType);
-    }
-    if shape.imports.iter().any(|name| name.starts_with("wasi_snapshot_preview1.")) {
-        return Err(ComponentizeError::ImportsWasi);
-    }
-    Ok(guarded("the component encoder", || {
-        ComponentEncoder::default()
-            .validate(true)
-            .module(core)
-            .and_then(|encoder| encoder.encode())
-            .map_err(|error| words(&error))
-    })??)
-}
-
 /// Stand in for WASI preview 1; made from `adapter/preview1.wat`.
 const PREVIEW1: &[u8] = include_bytes!("../adapter/preview1.wasm");
 const PREVIEW1_TIMED: &[u8] = include_bytes!("../adapter/preview1-timed.wasm");
@@ -78,11 +46,12 @@ world preview1-timed { include preview1; import phasegate:policy/clock@1.0.0; }
 
 /// Makes a component of a core module that a compiler left as it is: adds its component type where
 /// there is none, and stubs where it imports WASI preview 1. A module that asks the host for the time
-/// is of the timed world in any case.
+/// is of the timed world in any case. Functions of the contract may have plain names (`evaluate`). Keeps which code is of which of the author's own lines, where there is
+/// debug information, and nothing else of that.
 ///
 /// # Errors
-/// As [`componentize`], and when the module does not export what the contract asks for.
-pub fn finish(core: &[u8], world: World) -> Result<Vec<u8>, ComponentizeError> {
+/// When the bytes are no core module, or it does not export what the contract asks for.
+pub fn componentize(core: &[u8], world: World, own: Own<'_>) -> Result<Vec<u8>, ComponentizeError> {
     let shape = shape::examine(core).map_err(ComponentizeError::Unreadable)?;
     if shape.is_component {
         return Err(ComponentizeError::AlreadyComponent);
@@ -93,8 +62,10 @@ pub fn finish(core: &[u8], world: World) -> Result<Vec<u8>, ComponentizeError> {
         World::TimedPolicy => (PREVIEW1_TIMED, "preview1-timed"),
         World::Policy => (PREVIEW1, "preview1"),
     };
+    let original = core;
     let make = || {
-        let mut core = without_debug(core).map_err(|error| words(&error))?;
+        let core = without_debug(core).map_err(|error| words(&error))?;
+        let mut core = plain::renamed(&core).map_err(|error| words(&error))?;
         if !shape.has_component_type {
             embed(&mut core, None, world.name())?;
         }
@@ -105,7 +76,9 @@ pub fn finish(core: &[u8], world: World) -> Result<Vec<u8>, ComponentizeError> {
             embed(&mut adapter, Some(ADAPTER_WORLDS), stubs)?;
             encoder.adapter("wasi_snapshot_preview1", &adapter).map_err(|error| words(&error))?;
         }
-        encoder.encode().map_err(|error| words(&error))
+        let component = encoder.encode().map_err(|error| words(&error))?;
+        let lines = Lines::of_module(original, own);
+        lines.map_or(Ok(component.clone()), |lines| lines.put(&component)).map_err(|error| words(&error))
     };
     Ok(guarded("the component encoder", make)??)
 }

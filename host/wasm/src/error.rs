@@ -52,15 +52,8 @@ pub enum LoadPluginError {
         offset: usize,
     },
     /// A core module.
-    #[error(
-        "is a core module, not a component; {}",
-        if *.embedded { "run `phasegate plugin componentize FILE -o OUT`" }
-        else { "build it with phasegate-sdk or wit-bindgen, then run `phasegate plugin componentize FILE -o OUT`" }
-    )]
-    CoreModule {
-        /// Whether it carries its component type, so that it can be turned into a component.
-        embedded: bool,
-    },
+    #[error("is a core module, not a component; run `phasegate plugin componentize FILE -o OUT`")]
+    CoreModule,
     /// A component that is not a policy.
     #[error(
         "is a component of another world: it does not export `phasegate:policy/evaluator@1.x` but {}; \

@@ -91,7 +91,7 @@ pub fn inspect(bytes: &[u8]) -> Inspection {
             world::check(&report.imports, &report.exports, language).and_then(|()| difference::check(&shape));
     } else {
         report.kind = Kind::CoreModule;
-        report.fits = Err(LoadPluginError::CoreModule { embedded: shape.has_component_type });
+        report.fits = Err(LoadPluginError::CoreModule);
     }
     report
 }

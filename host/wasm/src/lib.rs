@@ -4,7 +4,8 @@
 //! are, and whether they fit), `compiler` and `load` (bytes to a plugin), `call` (one call into a guest), `batch` (a call
 //! that fails costs only the observation that made it fail), `output` (checks), `contract` (the one place
 //! that knows a version of the contract), `stage` and `cache` (what a load went through, and what of it is
-//! kept), `cases` and `trial` (what a component must answer, and whether it does).
+//! kept), `cases` and `trial` (what a component must answer, and whether it does), `lines` (which code is of which line of
+//! its author's source) and `mutants` (what its cases are worth).
 //!
 //! Everything here is synchronous and blocks for as long as the guest may run, so it never runs on an async
 //! reactor. It gives a guest no files, sockets, environment or randomness; `wasi` are the stubs for languages
@@ -26,6 +27,7 @@ mod error;
 mod file;
 mod inspect;
 mod limits;
+mod lines;
 mod load;
 pub mod mutants;
 mod output;
@@ -45,13 +47,14 @@ pub use batch::{BATCH_MAX, Judged};
 pub use cache::CodeCache;
 pub use call::{PanicError, guarded};
 pub use compiler::{Compiler, CompilerError, machine_code};
-pub use componentize::{ComponentizeError, EncoderError, componentize, finish};
+pub use componentize::{ComponentizeError, EncoderError, componentize};
 pub use contract::{CONTRACT, World};
 pub use engine::{Runtime, RuntimeError};
 pub use error::{COMPONENT_BYTES_MAX, LoadPluginError};
 pub use file::read_component;
 pub use inspect::{Inspection, Kind, component_digest, inspect, settings_digest};
 pub use limits::{Isolation, Limits};
+pub use lines::{Own, OwnFile};
 pub use load::{CompiledPlugin, LoadedPlugin};
 pub use stage::{LoadTrace, OnStage, Stage, Step, StepState};
 pub use text::one_line;

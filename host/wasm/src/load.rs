@@ -164,7 +164,7 @@ struct Fits {
 /// Everything that can be said of the bytes before the compiler, which takes its time.
 fn check_shape(bytes: &[u8], shape: &Shape) -> Result<Fits, LoadPluginError> {
     if !shape.is_component {
-        return Err(LoadPluginError::CoreModule { embedded: shape.has_component_type });
+        return Err(LoadPluginError::CoreModule);
     }
     let language = || wasi::language(bytes);
     let imports = world::judge(&shape.imports, language);

@@ -4,9 +4,11 @@
 //! Works on the binary, in place and without moving a byte, so that it does not matter which language it was written in:
 //! comparisons are turned round, sums become differences, constants that are compared or stored change, branches are
 //! never or always taken. What no case comes to is told apart by a trap in the same place. Deliberately changes no data:
-//! the decisions of an interpreter are data, and a mutant of the interpreter says nothing about them.
+//! the decisions of an interpreter are data, and a mutant of the interpreter says nothing about them. Deliberately leaves
+//! alone what is not the author's (`whose`): no case of a policy can notice what a mutant of an allocator does.
 
 mod sites;
+mod whose;
 
 use std::time::Duration;
 
@@ -14,10 +16,26 @@ use super::cases::{Case, Got};
 use super::trial::ask_alone;
 use super::{CompiledPlugin, Limits, LoadPluginError, Runtime};
 pub use sites::What;
-use sites::{Site, sites};
+use sites::{Places, Site, places};
+pub use whose::Scope;
 
 /// Larger ones carry the runtime of their language.
 pub const MUTANTS_BYTES_MAX: usize = 4 << 20;
+
+/// What components carry in which a policy is data: the marks of interpreters.
+const INTERPRETERS: [(&str, &str); 4] = [
+    ("componentize_qjs", "the JavaScript engine QuickJS"),
+    ("rquickjs-core", "the JavaScript engine QuickJS"),
+    ("libpython3", "Python"),
+    ("SpiderMonkey", "the JavaScript engine SpiderMonkey"),
+];
+
+/// The interpreter that a component carries; none where its policy is compiled.
+#[must_use]
+pub fn interpreter(component: &[u8]) -> Option<&'static str> {
+    let carries = |mark: &str| memchr::memmem::find(component, mark.as_bytes()).is_some();
+    INTERPRETERS.iter().find(|(mark, _)| carries(mark)).map(|(_, name)| *name)
+}
 
 /// How many mutants, and for how long.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +55,10 @@ pub struct Mutant {
     pub offset: usize,
     /// The function, counted through all modules.
     pub function: u32,
+    /// Its name, where the component has it.
+    pub name: Option<String>,
+    /// File and line of the source, where the component has them.
+    pub line: Option<(String, u32)>,
     /// What was changed.
     pub what: What,
 }
@@ -52,6 +74,10 @@ pub struct Mutants {
     pub unreached: usize,
     /// Places that were to be had.
     pub places: usize,
+    /// Whose code they are in.
+    pub scope: Scope,
+    /// Places in code that is not the author's.
+    pub not_tried: usize,
     /// Whether the time was over first.
     pub out_of_time: bool,
 }
@@ -83,9 +109,9 @@ pub fn run(
     said: &mut dyn FnMut(&Mutants),
 ) -> Result<Mutants, LoadPluginError> {
     let from = runtime.clock.elapsed();
-    let mut order = sites(component)?;
+    let Places { sites: mut order, scope, not_tried } = places(component)?;
     shuffle(&mut order, bounds.seed);
-    let mut mutants = Mutants { places: order.len(), ..Mutants::default() };
+    let mut mutants = Mutants { places: order.len(), scope, not_tried, ..Mutants::default() };
     let mut changed = component.to_vec();
     for site in order {
         if mutants.reached() >= bounds.count {
@@ -100,8 +126,8 @@ pub fn run(
             Tried::Unreached => mutants.unreached += 1,
             Tried::Invalid => {}
             Tried::Missed => {
-                let Site { at, function, what, .. } = site;
-                mutants.missed.push(Mutant { offset: at, function, what });
+                let Site { at, function, name, line, what, .. } = site;
+                mutants.missed.push(Mutant { offset: at, function, name, line, what });
             }
         }
         said(&mutants);
@@ -169,7 +195,7 @@ mod tests {
     #[test]
     fn places_are_chosen_by_the_seed_alone() {
         let chosen = |seed| {
-            let mut all = sites(builtin::AZURE_HEALTH).unwrap();
+            let mut all = places(builtin::AZURE_HEALTH).unwrap().sites;
             shuffle(&mut all, seed);
             all.iter().take(20).map(|site| site.at).collect::<Vec<_>>()
         };
@@ -179,9 +205,8 @@ mod tests {
 
     #[test]
     fn a_share_of_what_was_reached() {
-        let mutant = |offset| Mutant { offset, function: 0, what: What::Comparison };
-        let mutants =
-            Mutants { noticed: 9, missed: vec![mutant(1)], unreached: 40, places: 50, out_of_time: false };
+        let mutant = |offset| Mutant { offset, function: 0, name: None, line: None, what: What::Comparison };
+        let mutants = Mutants { noticed: 9, missed: vec![mutant(1)], unreached: 40, ..Mutants::default() };
         assert_eq!((mutants.reached(), mutants.percent()), (10, Some(90)));
         assert_eq!(Mutants::default().percent(), None);
     }

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{OutputArgs, ServerArgs};
 use crate::author::Language;
+use phasegate_wasm::World;
 
 /// Options of `plugin`.
 #[derive(Debug, Args)]
@@ -204,13 +205,7 @@ pub enum PluginVerb {
     /// cases is refused
     Push(PushArgs),
     /// Turn a core module, as compilers write it, into a component
-    Componentize {
-        /// Core module with an embedded component type
-        module: PathBuf,
-        /// Where to write the component
-        #[arg(short, long, value_name = "FILE")]
-        output: PathBuf,
-    },
+    Componentize(ComponentizeArgs),
 }
 
 /// Options of `plugin replay`.
@@ -259,6 +254,27 @@ pub struct MutantArgs {
     /// So many of a hundred have to be noticed
     #[arg(long, value_name = "PERCENT", default_value_t = 90, requires = "mutants")]
     pub at_least: usize,
+}
+
+/// Options of `plugin componentize`.
+#[derive(Debug, Args)]
+pub struct ComponentizeArgs {
+    /// Core module with the exports of the contract; what it imports of WASI preview 1 gets a stand-in
+    pub module: PathBuf,
+    /// Where to write the component
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// The world, where the module does not carry its type: policy, or timed-policy for one with WASI's clock
+    #[arg(long, value_name = "WORLD", default_value = "policy", value_parser = world)]
+    pub world: World,
+    /// Folder of the source: which code is from which line of it is kept for `plugin test --mutants`, if the module has
+    /// debug information
+    #[arg(long, value_name = "DIR")]
+    pub sources: Option<PathBuf>,
+}
+
+fn world(name: &str) -> Result<World, String> {
+    World::parse(name).ok_or_else(|| "it can be policy or timed-policy".to_owned())
 }
 
 /// Options of `plugin push`.

@@ -18,7 +18,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::author::build::Within;
-use crate::cli::args::{PluginArgs, PluginVerb};
+use crate::author::own;
+use crate::cli::args::{ComponentizeArgs, PluginArgs, PluginVerb};
 use crate::cli::exit::{Exit, Refused};
 use crate::plugins::fetch::FetchConfig;
 use phasegate_wasm::{componentize, read_component};
@@ -64,7 +65,7 @@ pub fn run(args: &PluginArgs) -> anyhow::Result<Exit> {
         }
         PluginVerb::Replay(options) => replay::run(options, args.server.config.as_deref()),
         PluginVerb::Push(push) => push::run(push),
-        PluginVerb::Componentize { module, output } => componentize_file(module, output),
+        PluginVerb::Componentize(args) => componentize_file(args),
     }
 }
 
@@ -76,10 +77,14 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     read_component(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
-fn componentize_file(module: &Path, output: &Path) -> anyhow::Result<Exit> {
+fn componentize_file(args: &ComponentizeArgs) -> anyhow::Result<Exit> {
+    let ComponentizeArgs { module, output, world, sources } = args;
     let bytes = read(module)?;
-    let component =
-        componentize(&bytes).map_err(|error| Refused(format!("`{}` {error}", module.display())))?;
+    let own = |compiled_in: &str, file: &str| {
+        sources.as_deref().and_then(|folder| own::file(folder, compiled_in, file))
+    };
+    let component = componentize(&bytes, *world, &own);
+    let component = component.map_err(|error| Refused(format!("`{}` {error}", module.display())))?;
     std::fs::write(output, component).with_context(|| format!("cannot write `{}`", output.display()))?;
     Ok(Exit::Done)
 }

@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use wasmparser::{Parser, Payload};
 
+use super::section;
 use super::{Case, CasesError, of_text, read_bounded};
 
 /// Name of the custom section.
@@ -15,9 +15,6 @@ pub const SECTION: &str = "phasegate:cases";
 
 /// Largest section that is read, in bytes.
 const SECTION_BYTES_MAX: usize = 16 << 20;
-
-/// Id of a custom section.
-const CUSTOM: u8 = 0;
 
 /// Why cases cannot be put into a component.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +39,7 @@ pub enum EmbedCasesError {
 /// When what it carries is no cases.
 pub fn embedded(component: &[u8]) -> Result<Option<Vec<Case>>, CasesError> {
     let wrong = |why: String| CasesError::Embedded(why);
-    let section = sections(component).map_err(|error| wrong(error.to_string()))?;
+    let section = section::all(component, SECTION).map_err(|error| wrong(error.to_string()))?;
     let [.., section] = section.as_slice() else { return Ok(None) };
     if section.data.len() > SECTION_BYTES_MAX {
         return Err(wrong(format!("it has {} bytes (limit {SECTION_BYTES_MAX})", section.data.len())));
@@ -85,65 +82,7 @@ pub fn with_cases(component: &[u8], folder: &Path) -> Result<Vec<u8>, EmbedCases
     if data.len() > SECTION_BYTES_MAX {
         return Err(EmbedCasesError::TooLarge { bytes: data.len() });
     }
-    let mut kept = Vec::with_capacity(component.len() + data.len() + 64);
-    let mut from = 0;
-    for section in sections(component).map_err(EmbedCasesError::Component)? {
-        kept.extend_from_slice(component.get(from..section.begin).unwrap_or_default());
-        from = section.end;
-    }
-    kept.extend_from_slice(component.get(from..).unwrap_or_default());
-    let mut body = Vec::new();
-    leb128(SECTION.len(), &mut body);
-    body.extend_from_slice(SECTION.as_bytes());
-    body.extend_from_slice(&data);
-    kept.push(CUSTOM);
-    leb128(body.len(), &mut kept);
-    kept.extend_from_slice(&body);
-    Ok(kept)
-}
-
-/// A section of ours, and where it is with its head.
-struct Section<'a> {
-    data: &'a [u8],
-    begin: usize,
-    end: usize,
-}
-
-/// Those of the component itself, not of what is nested in it.
-fn sections(component: &[u8]) -> Result<Vec<Section<'_>>, wasmparser::BinaryReaderError> {
-    let (mut depth, mut found) = (0_usize, Vec::new());
-    for payload in Parser::new(0).parse_all(component) {
-        match payload? {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::CustomSection(section) if depth == 0 && section.name() == SECTION => {
-                let range = section.range();
-                // In front of the content: the id, and its length.
-                let begin = range.start.saturating_sub(1 + leb128_len(range.len()));
-                found.push(Section { data: section.data(), begin, end: range.end });
-            }
-            _ => {}
-        }
-    }
-    Ok(found)
-}
-
-fn leb128(mut value: usize, to: &mut Vec<u8>) {
-    loop {
-        let low = u8::try_from(value & 0x7f).unwrap_or_default();
-        value >>= 7;
-        if value == 0 {
-            to.push(low);
-            return;
-        }
-        to.push(low | 0x80);
-    }
-}
-
-fn leb128_len(value: usize) -> usize {
-    let mut bytes = Vec::new();
-    leb128(value, &mut bytes);
-    bytes.len()
+    section::replaced(component, SECTION, &data).map_err(EmbedCasesError::Component)
 }
 
 #[cfg(test)]
@@ -182,17 +121,7 @@ mod tests {
 
     #[test]
     fn what_is_no_cases_is_refused() {
-        let section = |data: &[u8]| {
-            let mut body = Vec::new();
-            leb128(SECTION.len(), &mut body);
-            body.extend_from_slice(SECTION.as_bytes());
-            body.extend_from_slice(data);
-            let mut bytes = AZURE_HEALTH.to_vec();
-            bytes.push(CUSTOM);
-            leb128(body.len(), &mut bytes);
-            bytes.extend_from_slice(&body);
-            bytes
-        };
+        let section = |data: &[u8]| section::replaced(AZURE_HEALTH, SECTION, data).unwrap();
         for (data, expected) in [
             (b"no json".to_vec(), "it is no object of files"),
             (b"[]".to_vec(), "it is no object of files"),

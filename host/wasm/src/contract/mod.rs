@@ -85,4 +85,10 @@ impl World {
             Self::TimedPolicy => "timed-policy",
         }
     }
+
+    /// The world of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Policy, Self::TimedPolicy].into_iter().find(|world| world.name() == name)
+    }
 }

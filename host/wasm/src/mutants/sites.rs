@@ -6,6 +6,7 @@
 
 use wasmparser::{Operator, OperatorsReader, Parser, Payload};
 
+use super::whose::{Scope, Whose};
 use crate::error::LoadPluginError;
 use crate::text;
 
@@ -44,6 +45,10 @@ pub(super) struct Site {
     /// Its first byte.
     pub(super) at: usize,
     pub(super) function: u32,
+    /// Its name, where it is known.
+    pub(super) name: Option<String>,
+    /// File and line of the source, where they are known.
+    pub(super) line: Option<(String, u32)>,
     pub(super) what: What,
     /// The mutant.
     pub(super) with: Vec<u8>,
@@ -69,15 +74,27 @@ impl Site {
     }
 }
 
-/// All places, in their order.
+/// All places of the author's code.
+#[derive(Debug)]
+pub(super) struct Places {
+    /// In their order.
+    pub(super) sites: Vec<Site>,
+    /// How it is known whose code is whose.
+    pub(super) scope: Scope,
+    /// Places in the rest of the code.
+    pub(super) not_tried: usize,
+}
+
+/// Finds them.
 ///
 /// # Errors
 /// When the bytes are no component.
-pub(super) fn sites(component: &[u8]) -> Result<Vec<Site>, LoadPluginError> {
+pub(super) fn places(component: &[u8]) -> Result<Places, LoadPluginError> {
     let damaged = |error: wasmparser::BinaryReaderError| LoadPluginError::Damaged {
         message: text::one_line(error.message(), 256),
         offset: error.offset(),
     };
+    let whose = Whose::of(component).map_err(damaged)?;
     let mut all = Vec::new();
     let mut function = 0;
     for payload in Parser::new(0).parse_all(component) {
@@ -87,7 +104,9 @@ pub(super) fn sites(component: &[u8]) -> Result<Vec<Site>, LoadPluginError> {
             function += 1;
         }
     }
-    Ok(all)
+    let every = all.len();
+    all.retain_mut(|site| whose.is_authors(site));
+    Ok(Places { not_tried: every - all.len(), sites: all, scope: whose.scope })
 }
 
 fn of_function(
@@ -106,7 +125,7 @@ fn of_function(
                 *first = UNREACHABLE;
             }
             if with.len() == bytes.len() && with != bytes {
-                all.push(Site { at: *at, function, what, with, trap });
+                all.push(Site { at: *at, function, name: None, line: None, what, with, trap });
             }
         };
         if let ([code], Some((what, with))) = (bytes, bytes.first().and_then(|code| instead(*code))) {
@@ -255,7 +274,7 @@ mod tests {
         let text = r#"(component (core module
             (func (param i32) (result i32) (block (br_if 0 (i32.eq (local.get 0) (i32.const 7)))) (i32.const 1))))"#;
         let component = wat::parse_str(text).unwrap();
-        let found = sites(&component).unwrap();
+        let found = places(&component).unwrap().sites;
         let whats: Vec<What> = found.iter().map(|site| site.what).collect();
         assert_eq!(whats, [What::Constant, What::Comparison, What::BranchNever, What::BranchAlways]);
         for site in found {

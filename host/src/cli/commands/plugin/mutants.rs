@@ -30,6 +30,10 @@ pub(super) struct Report {
     unreached: usize,
     /// Places that could be changed.
     places: usize,
+    /// How it is known which code is the author's: `lines`, `names` or `unknown`.
+    scope: &'static str,
+    /// Places in code that is not.
+    not_tried: usize,
     /// Null where no mutant was reached.
     percent: Option<usize>,
     at_least: usize,
@@ -46,6 +50,12 @@ struct Missed {
     offset: usize,
     /// Counted through all of its modules.
     function: u32,
+    /// Left out where the component does not have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// As `file:line`; left out where the component does not have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<String>,
     what: &'static str,
 }
 
@@ -56,6 +66,12 @@ pub(super) fn run(subject: &Subject, cases: &[Case], args: &MutantArgs) -> anyho
         anyhow::bail!(
             "`{}` has {size} bytes, and mutants are for components up to {MUTANTS_BYTES_MAX}: what is larger carries the \
              runtime of its language, where decisions are data, which no mutant changes",
+            subject.name
+        );
+    }
+    if let Some(interpreter) = mutants::interpreter(&subject.bytes) {
+        anyhow::bail!(
+            "`{}` carries {interpreter}: there decisions are data, which no mutant changes",
             subject.name
         );
     }
@@ -74,10 +90,12 @@ pub(super) fn run(subject: &Subject, cases: &[Case], args: &MutantArgs) -> anyho
 
 fn report(tried: Mutants, args: &MutantArgs) -> Report {
     let (reached, percent) = (tried.reached(), tried.percent());
-    let Mutants { noticed, missed, unreached, places, out_of_time } = tried;
+    let Mutants { noticed, missed, unreached, places, scope, not_tried, out_of_time } = tried;
     let missed = missed.into_iter().map(|mutant| Missed {
         offset: mutant.offset,
         function: mutant.function,
+        name: mutant.name,
+        source: mutant.line.map(|(file, line)| format!("{file}:{line}")),
         what: mutant.what.name(),
     });
     Report {
@@ -86,6 +104,8 @@ fn report(tried: Mutants, args: &MutantArgs) -> Report {
         missed: missed.collect(),
         unreached,
         places,
+        scope: scope.name(),
+        not_tried,
         percent,
         at_least: args.at_least,
         seed: args.seed,
@@ -95,17 +115,39 @@ fn report(tried: Mutants, args: &MutantArgs) -> Report {
 }
 
 pub(super) fn render(report: &Report) -> String {
-    let Report { reached, noticed, missed, unreached, percent, at_least, seed, out_of_time, .. } = report;
+    let Report {
+        reached,
+        noticed,
+        missed,
+        unreached,
+        percent,
+        at_least,
+        seed,
+        out_of_time,
+        scope,
+        not_tried,
+        ..
+    } = report;
     let share = percent.map_or_else(|| "none was reached".to_owned(), |percent| format!("{percent} %"));
     let mut text = format!(
         "mutants {noticed} of {reached} noticed ({share}, at least {at_least} % wanted); to {unreached} more places no \
          case comes; seed {seed}\n"
     );
+    text.push_str(&match *scope {
+        "lines" => format!("        of the author's own lines; {not_tried} places of libraries and of generated code not tried\n"),
+        "names" => format!("        of functions that are not a language's by their names; {not_tried} places of others not tried\n"),
+        _ => "        of all code: the component does not say which is its author's; build it with `phasegate plugin build`\n".to_owned(),
+    });
     if *out_of_time {
         text.push_str("        the time was over first; --for SECONDS gives more\n");
     }
-    for Missed { offset, function, what } in missed.iter().take(SHOWN_MAX) {
-        text.push_str(&format!("MISSED  function {function}, byte {offset:#x}: {what}\n"));
+    for Missed { offset, function, name, source, what } in missed.iter().take(SHOWN_MAX) {
+        let place = match (source, name) {
+            (Some(source), _) => source.clone(),
+            (None, Some(name)) => format!("`{name}`"),
+            (None, None) => format!("function {function}"),
+        };
+        text.push_str(&format!("MISSED  {place}, byte {offset:#x}: {what}\n"));
     }
     if let Some(more) = missed.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0) {
         text.push_str(&format!("        and {more} more; `--json` has them all\n"));
