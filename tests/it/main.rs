@@ -63,6 +63,7 @@ mod outlive;
 mod pipeline;
 mod provision;
 mod pushed;
+mod recipes;
 mod release_killed;
 mod release_odds;
 mod releases;

@@ -6,6 +6,8 @@
 pub enum Language {
     Rust,
     C,
+    #[value(alias = "c++")]
+    Cpp,
     Python,
     #[value(name = "javascript", alias = "js")]
     JavaScript,
@@ -87,8 +89,16 @@ const NPM_RESERVED: [&str; 2] = ["node-modules", "componentize-qjs"];
 
 impl Language {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Rust, Self::C, Self::Python, Self::JavaScript, Self::TypeScript, Self::Go, Self::Zig];
+    pub const ALL: [Self; 8] = [
+        Self::Rust,
+        Self::C,
+        Self::Cpp,
+        Self::Python,
+        Self::JavaScript,
+        Self::TypeScript,
+        Self::Go,
+        Self::Zig,
+    ];
 
     /// As the manifest and the command line write it.
     #[must_use]
@@ -96,6 +106,7 @@ impl Language {
         match self {
             Self::Rust => "rust",
             Self::C => "c",
+            Self::Cpp => "cpp",
             Self::Python => "python",
             Self::JavaScript => "javascript",
             Self::TypeScript => "typescript",
@@ -118,7 +129,7 @@ impl Language {
             // A folder of this name has a meaning of its own in an import.
             Self::Go => name == "vendor",
             // No file or module of these carries the project's name by itself.
-            Self::C | Self::Python | Self::Zig => false,
+            Self::C | Self::Cpp | Self::Python | Self::Zig => false,
         }
     }
 }

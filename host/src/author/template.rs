@@ -35,6 +35,14 @@ fn own(language: Language) -> &'static [File] {
             file!("c", "policy.c"),
             file!("c", "bindings/policy.c"),
             file!("c", "bindings/policy.h"),
+            file!("c", "bindings/clock.h"),
+        ],
+        Language::Cpp => &[
+            file!("cpp", "phasegate-plugin.toml"),
+            file!("cpp", "policy.cpp"),
+            file!("c", "bindings/policy.c"),
+            file!("c", "bindings/policy.h"),
+            file!("c", "bindings/clock.h"),
         ],
         Language::Python => &[
             file!("python", "phasegate-plugin.toml"),
@@ -71,6 +79,7 @@ fn own(language: Language) -> &'static [File] {
             file!("zig", "phasegate-plugin.toml"),
             file!("zig", "src/policy.zig"),
             file!("zig", "src/contract.zig"),
+            file!("zig", "src/clock.zig"),
         ],
     }
 }
@@ -97,6 +106,7 @@ pub(super) fn source(language: Language) -> &'static str {
     match language {
         Language::Rust => "src/lib.rs",
         Language::C => "policy.c",
+        Language::Cpp => "policy.cpp",
         Language::Python => "policy.py",
         Language::JavaScript => "src/policy.js",
         Language::TypeScript => "src/policy.ts",
@@ -112,8 +122,14 @@ fn tools(language: Language) -> &'static str {
         }
         Language::C => {
             "Needs Zig, whose C compiler brings a C library for WebAssembly (`pip install ziglang`). The files in\n\
-             `bindings/` were written by `wit-bindgen c` from the contract and stay as they are. For the time of the\n\
-             evaluation, write them anew with `wit-bindgen c --world timed-policy`."
+             `bindings/` were written by `wit-bindgen c` from the contract and stay as they are; `bindings/clock.h` has the\n\
+             time of the evaluation, for a policy that needs it."
+        }
+        Language::Cpp => {
+            "Needs Zig, whose C++ compiler brings a library for WebAssembly (`pip install ziglang`); the first build makes\n\
+             that library and takes a minute. C++20, without exceptions. The files in `bindings/` were written by\n\
+             `wit-bindgen c` from the contract and stay as they are; `bindings/clock.h` has the time of the evaluation,\n\
+             for a policy that needs it."
         }
         Language::Python => {
             "Needs componentize-py (`pip install componentize-py`). `guard.py` turns exceptions and wrong answers of the\n\
@@ -136,7 +152,8 @@ fn tools(language: Language) -> &'static str {
              the evaluation, for a policy that needs it."
         }
         Language::Zig => {
-            "Needs Zig (`pip install ziglang`). `src/contract.zig` is the contract in Zig and stays as it is."
+            "Needs Zig (`pip install ziglang`). `src/contract.zig` is the contract in Zig and stays as it is;\n\
+             `src/clock.zig` has the time of the evaluation, for a policy that needs it."
         }
     }
 }

