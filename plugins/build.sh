@@ -149,8 +149,8 @@ silent() {
   local language=$1 project=$2 copy=$work/new/silent-$1
   cp -r "$project" "$copy"
   case $language in
-    cpp) edit "$copy/policy.cpp" 's/^    judge(batch->ptr\[i\], ret->ptr\[i\]);$//; s/^void judge(const /[[maybe_unused]] &/' ;;
-    c) edit "$copy/policy.c" 's/^  judge(seen, out);$//; s/^static void judge(const observation/__attribute__((unused)) &/' ;;
+    c) edit "$copy/policy.c" 's/^  for (size_t i = 0; i < seen->answers.len/  return; &/' ;;
+    cpp) edit "$copy/policy.cpp" 's/^  for (const Answer &answer : std::span/  return; &/' ;;
     go) edit "$copy/main.go" 's/return judge(answer.Response), nil/return \&contract.Decision{}, nil/' ;;
     python) edit "$copy/policy.py" 's/return Ok(judge(answer.outcome.value))/return None/' ;;
     *) return ;;

@@ -76,7 +76,8 @@ fn prebuilt_components_import_nothing_but_the_contract() {
         let report = phasegate_wasm::inspect(&std::fs::read(path.join(format!("{name}.wasm"))).unwrap());
         assert_eq!(report.fits, Ok(()), "{name}");
         assert!(report.pure, "{name}");
-        assert!(report.size < 200_000, "{name}: {} bytes", report.size);
+        // The names of functions and the lines of the source are 20 kB of them.
+        assert!(report.size < 220_000, "{name}: {} bytes", report.size);
     }
 }
 

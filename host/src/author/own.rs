@@ -52,21 +52,27 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 /// Lines of a Rust source where a macro writes whole functions: attributes, the items that a `derive` is for, and macros
-/// that stand for items.
+/// that stand for items. In C and C++ lines that end the program.
 fn generated(file: &Path) -> BTreeSet<u32> {
     let is_rust = file.extension().is_some_and(|extension| extension == "rs");
+    let is_c = file.extension().is_some_and(|extension| extension == "c" || extension == "cpp");
     let is_small = file.metadata().is_ok_and(|data| data.len() <= SOURCE_BYTES_MAX);
-    let text =
-        if is_rust && is_small { std::fs::read_to_string(file).unwrap_or_default() } else { String::new() };
+    let text = if (is_rust || is_c) && is_small {
+        std::fs::read_to_string(file).unwrap_or_default()
+    } else {
+        String::new()
+    };
     let mut derived: Option<&str> = None;
     let mut lines = BTreeSet::new();
     for (at, line) in (1..).zip(text.lines()) {
-        if derived.is_some() || writes_items(line) {
+        // No case can take the memory away that there is.
+        let is_out_of_memory = is_c && line.contains("abort()");
+        if derived.is_some() || is_out_of_memory || (is_rust && writes_items(line)) {
             lines.insert(at);
         }
         let (indent, rest) = line.split_at(line.len() - line.trim_start().len());
         match derived {
-            None if rest.starts_with("#[derive(") => derived = Some(indent),
+            None if is_rust && rest.starts_with("#[derive(") => derived = Some(indent),
             // The item ends as it began, or in a line of its own.
             Some(begun)
                 if indent == begun && (rest == "}" || rest.ends_with(';') || rest.ends_with("{}")) =>

@@ -35,6 +35,8 @@ fn own(language: Language) -> &'static [File] {
             file!("c", "policy.c"),
             file!("c", "bindings/policy.c"),
             file!("c", "bindings/policy.h"),
+            file!("c", "bindings/evaluate.c"),
+            file!("c", "bindings/evaluate.h"),
             file!("c", "bindings/clock.h"),
         ],
         Language::Cpp => &[
@@ -42,6 +44,8 @@ fn own(language: Language) -> &'static [File] {
             file!("cpp", "policy.cpp"),
             file!("c", "bindings/policy.c"),
             file!("c", "bindings/policy.h"),
+            file!("c", "bindings/evaluate.c"),
+            file!("c", "bindings/evaluate.h"),
             file!("c", "bindings/clock.h"),
         ],
         Language::Python => &[
@@ -122,13 +126,13 @@ fn tools(language: Language) -> &'static str {
         }
         Language::C => {
             "Needs Zig, whose C compiler brings a C library for WebAssembly (`pip install ziglang`). The files in\n\
-             `bindings/` were written by `wit-bindgen c` from the contract and stay as they are; `bindings/clock.h` has the\n\
+             `bindings/`, most of them written by `wit-bindgen c` from the contract, stay as they are; `bindings/clock.h` has the\n\
              time of the evaluation, for a policy that needs it."
         }
         Language::Cpp => {
             "Needs Zig, whose C++ compiler brings a library for WebAssembly (`pip install ziglang`); the first build makes\n\
-             that library and takes a minute. C++20, without exceptions. The files in `bindings/` were written by\n\
-             `wit-bindgen c` from the contract and stay as they are; `bindings/clock.h` has the time of the evaluation,\n\
+             that library and takes a minute. C++20, without exceptions. The files in `bindings/`, most of them written\n\
+             by `wit-bindgen c` from the contract, stay as they are; `bindings/clock.h` has the time of the evaluation,\n\
              for a policy that needs it."
         }
         Language::Python => {

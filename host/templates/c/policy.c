@@ -5,9 +5,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <stdlib.h>
 
-#include "bindings/policy.h"
+#include "bindings/evaluate.h"
 
 typedef phasegate_policy_types_observation_t observation;
 typedef phasegate_policy_types_answer_t answer;
@@ -58,7 +57,8 @@ static void judge_response(const response *seen, result *out) {
   }
 }
 
-static void judge(const observation *seen, result *out) {
+// Its word about one observation, which must depend on nothing else.
+void judge(const observation *seen, result *out) {
   for (size_t i = 0; i < seen->answers.len; i++) {
     const answer *answer = &seen->answers.ptr[i];
     if (!is(answer->source, "health")) continue;
@@ -74,30 +74,9 @@ static void judge(const observation *seen, result *out) {
   policy_string_dup(&out->val.err.val.unsupported, "there is no source `health`");
 }
 
-// Zeroes would say healthy and proceed, so a result that nobody writes is a failure from the beginning.
-static void judge_or_fail(const observation *seen, result *out) {
-  out->is_err = true;
-  out->val.err.tag = PHASEGATE_POLICY_TYPES_FAILURE_INTERNAL;
-  judge(seen, out);
-  // Still without a text: it was not written.
-  if (out->is_err && out->val.err.val.internal.len == 0) {
-    policy_string_dup(&out->val.err.val.internal, "the policy wrote no decision for this observation");
-  }
-}
-
 // Once for each new instance, before anything else. `settings` is JSON.
 bool exports_phasegate_policy_evaluator_configure(policy_string_t *settings, policy_string_t *err) {
   if (is(*settings, "{}")) return true;
   policy_string_dup(err, "@NAME@ has no settings");
   return false;
-}
-
-// As many results as observations, in the same order; each depends on its own observation alone.
-void exports_phasegate_policy_evaluator_evaluate(exports_phasegate_policy_evaluator_list_observation_t *batch,
-                                                 exports_phasegate_policy_evaluator_list_result_decision_failure_t *ret) {
-  ret->len = batch->len;
-  ret->ptr = calloc(batch->len, sizeof(result));
-  if (batch->len > 0 && ret->ptr == NULL) abort();
-  for (size_t i = 0; i < batch->len; i++) judge_or_fail(&batch->ptr[i], &ret->ptr[i]);
-  exports_phasegate_policy_evaluator_list_observation_free(batch);
 }

@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "bindings/policy.h"
+#include "bindings/evaluate.h"
 
 namespace {
 
@@ -50,7 +50,7 @@ void fail(Result &out, uint8_t kind, std::string_view why) {
   out.val.err.val.internal = text(why);
 }
 
-void judge(const Response &seen, Result &out) {
+void judge_response(const Response &seen, Result &out) {
   if (seen.status == 0) {
     // A TCP probe: all there is to know is that the port is open.
     decide(out, PHASEGATE_POLICY_TYPES_HEALTH_HEALTHY, "ok", "its port is open").phase = {true, 0};
@@ -66,38 +66,25 @@ void judge(const Response &seen, Result &out) {
   }
 }
 
-void judge(const Observation &seen, Result &out) {
-  for (const Answer &answer : std::span(seen.answers.ptr, seen.answers.len)) {
+} // namespace
+
+// Its word about one observation, which must depend on nothing else.
+void judge(const Observation *seen, Result *out) {
+  for (const Answer &answer : std::span(seen->answers.ptr, seen->answers.len)) {
     if (view(answer.source) != "health") continue;
     if (answer.outcome.is_err) {
-      decide(out, PHASEGATE_POLICY_TYPES_HEALTH_UNKNOWN, "no-answer", "it does not answer");
+      decide(*out, PHASEGATE_POLICY_TYPES_HEALTH_UNKNOWN, "no-answer", "it does not answer");
     } else {
-      judge(answer.outcome.val.ok, out);
+      judge_response(answer.outcome.val.ok, *out);
     }
     return;
   }
-  fail(out, PHASEGATE_POLICY_TYPES_FAILURE_UNSUPPORTED, "there is no source `health`");
+  fail(*out, PHASEGATE_POLICY_TYPES_FAILURE_UNSUPPORTED, "there is no source `health`");
 }
-
-} // namespace
 
 // Once for each new instance, before anything else. `settings` is JSON.
 bool exports_phasegate_policy_evaluator_configure(policy_string_t *settings, policy_string_t *err) {
   if (view(*settings) == "{}") return true;
   *err = text("@NAME@ has no settings");
   return false;
-}
-
-// As many results as observations, in the same order; each depends on its own observation alone.
-void exports_phasegate_policy_evaluator_evaluate(exports_phasegate_policy_evaluator_list_observation_t *batch,
-                                                 exports_phasegate_policy_evaluator_list_result_decision_failure_t *ret) {
-  ret->len = batch->len;
-  ret->ptr = static_cast<Result *>(std::calloc(batch->len, sizeof(Result)));
-  if (batch->len > 0 && ret->ptr == nullptr) std::abort();
-  for (size_t i = 0; i < batch->len; i++) {
-    // Zeroes would say healthy and proceed, so a result that nobody writes is a failure from the beginning.
-    fail(ret->ptr[i], PHASEGATE_POLICY_TYPES_FAILURE_INTERNAL, "the policy wrote no decision for this observation");
-    judge(batch->ptr[i], ret->ptr[i]);
-  }
-  exports_phasegate_policy_evaluator_list_observation_free(batch);
 }

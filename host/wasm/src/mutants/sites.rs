@@ -211,12 +211,21 @@ fn other_constant(operator: &Operator<'_>, next: &Operator<'_>, bytes: &[u8]) ->
     );
     let (code, rest) = bytes.split_first().filter(|_| is_looked_at)?;
     let with = match operator {
+        Operator::I32Const { value } if is_tag(i64::from(*value), i64::from(i32::MIN)) => return None,
+        Operator::I64Const { value } if is_tag(*value, i64::MIN) => return None,
         Operator::I32Const { value } => padded(i64::from(value.wrapping_add(1)), rest.len())?,
         Operator::I64Const { value } => padded(value.wrapping_add(1), rest.len())?,
         Operator::F64Const { value } => (f64::from_bits(value.bits()) + 1.0).to_bits().to_le_bytes().to_vec(),
         _ => return None,
     };
     Some(std::iter::once(*code).chain(with).collect())
+}
+
+/// Whether a number is one that a compiler has chosen, from what a length can never be, to tell the variants of an enum
+/// apart. Another one means the same: neither is the variant that is asked for.
+fn is_tag(value: i64, lowest: i64) -> bool {
+    const TAGS: i64 = 256;
+    value < lowest + TAGS
 }
 
 /// A signed LEB128 of exactly so many bytes; none where the number needs more.
@@ -267,6 +276,16 @@ mod tests {
         assert_eq!(instead(0x45), Some((What::Comparison, NOP)));
         assert_eq!(instead(0xa0), Some((What::Operator, 0xa1)));
         assert_eq!(instead(0x6a), None, "addresses are reckoned so");
+    }
+
+    #[test]
+    fn what_a_compiler_has_chosen_is_no_constant_of_the_author() {
+        let constant = |value: i32| {
+            let bytes = [&[0x41][..], &[0x80, 0x80, 0x80, 0x80, 0x78]].concat();
+            other_constant(&Operator::I32Const { value }, &Operator::I32Eq, &bytes)
+        };
+        assert_eq!(constant(i32::MIN + 3), None);
+        assert!(constant(i32::MIN + 256).is_some());
     }
 
     #[test]
