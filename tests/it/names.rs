@@ -113,7 +113,7 @@ fn check_asks_the_servers_of_names_that_the_host_will_ask() {
     );
     site.write(
         "phasegate.toml",
-        toml + &set("a", "far", "{ kind = \"command\", command = [\"true\"] }", &[]),
+        toml + &set("a", "far", "{ kind = \"command\", command = [\"true\"] }", &["127.0.0.1:1".to_owned()]),
     );
     let checked = site.run(&["check"]);
     assert_eq!(checked.code, 1, "{checked:?}");
