@@ -41,19 +41,33 @@ pub(super) struct Whose {
     code: usize,
     /// By the number of a function through all modules.
     names: BTreeMap<u32, String>,
+    language: Language,
+}
+
+/// Whose names are known by what they are, not by what they are not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Language {
+    Go,
+    Other,
 }
 
 impl Whose {
     pub(super) fn of(component: &[u8]) -> Result<Self, BinaryReaderError> {
         let names = names(component)?;
+        let language = match names.values().any(|name| name == "runtime.mallocgc") {
+            true => Language::Go,
+            false => Language::Other,
+        };
         let lines = Lines::of_component(component);
         let code = code_of_first_module(component).map(|range| range.start);
         let (scope, lines, code) = match (lines, code) {
             (Some(lines), Some(code)) => (Scope::Lines, lines, code),
-            _ if names.values().any(|name| !is_authors(name)) => (Scope::Names, Lines::default(), 0),
+            _ if names.values().any(|name| !is_authors(name, language)) => {
+                (Scope::Names, Lines::default(), 0)
+            }
             _ => (Scope::Unknown, Lines::default(), 0),
         };
-        Ok(Self { scope, lines, code, names })
+        Ok(Self { scope, lines, code, names, language })
     }
 
     /// Whether a place is in the author's code; says in it what is known of it.
@@ -66,7 +80,7 @@ impl Whose {
                 site.line = line.map(|(file, line)| (file.to_owned(), line));
                 line.is_some()
             }
-            Scope::Names => name.is_some_and(|name| is_authors(name)),
+            Scope::Names => name.is_some_and(|name| is_authors(name, self.language)),
             Scope::Unknown => true,
         }
     }
@@ -119,8 +133,11 @@ const THEIRS: [&str; 40] = [
     "posix.",
 ];
 
-fn is_authors(name: &str) -> bool {
-    !THEIRS.iter().any(|theirs| name.starts_with(theirs))
+fn is_authors(name: &str, language: Language) -> bool {
+    match language {
+        Language::Go => name.starts_with("main.") && !name.starts_with("main.init"),
+        Language::Other => !THEIRS.iter().any(|theirs| name.starts_with(theirs)),
+    }
 }
 
 /// The names of all functions, by their number through all modules.
@@ -153,4 +170,26 @@ fn names(component: &[u8]) -> Result<BTreeMap<u32, String>, BinaryReaderError> {
         }
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_an_author_from_a_language() {
+        for (name, go, other) in [
+            ("main.judge", true, true),
+            ("main.init.0", false, true),
+            ("runtime.mallocgc", false, true),
+            ("strings.Index", false, true),
+            ("judge", false, true),
+            ("memcpy", false, false),
+            ("~lib/rt/stub/__alloc", false, false),
+            ("_ZN4core3fmt5write17h0E", false, false),
+        ] {
+            assert_eq!(is_authors(name, Language::Go), go, "{name}");
+            assert_eq!(is_authors(name, Language::Other), other, "{name}");
+        }
+    }
 }
