@@ -440,9 +440,6 @@ mutant worlds-release-opt-out-goes-on release/step.rs 'if opted_out.is_some() &&
 mutant worlds-release-feature-is-not-asked-for kernel/release/estate.rs 'if fleet.releases.rules.require_feature && ' 'if fleet.releases.rules.types.is_empty() && '
 mutant worlds-release-pair release/reasons.rs 'flying.contains(pair) || estate.is_in_flight_elsewhere(pair)' 'flying.len() > 99 && estate.is_in_flight_elsewhere(pair)'
 mutant worlds-release-after release/reasons.rs 'part.after.iter().find(comes_first)' 'part.after.iter().find(comes_first).filter(|_| flying.len() > 99)'
-mutant worlds-release-abort-alone release/step.rs 'part.run == Run::Runs && part.after.iter().any(has_failed)' 'part.run == Run::Waits && part.after.iter().any(has_failed)'
-mutant worlds-release-paused-begins release/reasons.rs 'if release.paused {' 'if release.paused && flying.len() > 99 {'
-mutant worlds-release-paused-goes-on release/step.rs '(release.paused || halted ||' '(halted ||'
 only_worlds=no
 mutant kernel-reload-in-parts kernel/mod.rs 'return Err(refusal);
         }
