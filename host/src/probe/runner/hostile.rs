@@ -51,7 +51,7 @@ async fn behave(mut stream: TcpStream, manner: Manner) -> std::io::Result<()> {
             Manner::Good => stream.write_all(OK).await?,
             Manner::Slow => {
                 answered += 1;
-                sleep(Duration::from_millis(if answered % 3 == 0 { 10 } else { 90 })).await;
+                sleep(Duration::from_millis(if answered.is_multiple_of(3) { 10 } else { 90 })).await;
                 stream.write_all(OK).await?;
             }
             Manner::Silent => _ = stream.read_to_end(&mut Vec::new()).await?,
@@ -120,10 +120,10 @@ async fn whoever_is_known_is_always_asked_again() {
         let round = timeout(PATIENCE, rounds.recv()).await.unwrap_or_else(|_| panic!("{seen:?}")).unwrap();
         *seen.get_mut(round.observation.instance.id.as_str()).unwrap() += 1;
         taken += 1;
-        if taken % 40 == 0 {
+        if taken.is_multiple_of(40) {
             prober.set(Target { epoch: taken, ..again.clone() });
         }
-        if taken % 100 == 0 {
+        if taken.is_multiple_of(100) {
             let facts = &again.facts;
             prober.remove(&facts.scale_set, &facts.id);
             prober.set(Target { epoch: taken, ..again.clone() });
