@@ -435,8 +435,10 @@ pub(super) fn batch_done(
             }
         }
         BatchHook::After => {
-            // One that was ended half-way has given nothing back: it is run again when the batch is over.
-            upgrade.hooked.after = current.filter(|_| stop.is_none() || result.is_ok());
+            // One that was ended half-way has given nothing back: it is run again when the batch is over, unless a
+            // rollback follows, which it must not hold up: that has a pair of its own.
+            let is_over = stop.is_none() || result.is_ok() || stopping::batch_comes_back(upgrade);
+            upgrade.hooked.after = current.filter(|_| is_over);
             upgrade.stage = Stage::InBatch;
             match (stop, failed) {
                 (Some(batch), _) => stopping::leave(upgrade, batch, now, out),

@@ -158,7 +158,7 @@ fn comes_back(upgrade: &Upgrade, member: &Member, batch: OnInstanceFailure, now:
 }
 
 /// Whether the rollback that follows brings back something of the batch in flight, between hooks of a batch of its own.
-fn batch_comes_back(upgrade: &Upgrade) -> bool {
+pub(super) fn batch_comes_back(upgrade: &Upgrade) -> bool {
     let members = upgrade.batch_members(upgrade.current);
     let mut members = members.into_iter().filter_map(|id| upgrade.members.get(id));
     upgrade.then_roll_back && members.any(rollback::goes_back)
@@ -223,10 +223,7 @@ pub(super) fn advance(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) -> 
     if upgrade.members.in_flight().next().is_some() {
         return false;
     }
-    if upgrade.hooked.before == Some(upgrade.current)
-        && !batch_comes_back(upgrade)
-        && hooks::begin(upgrade, BatchHook::AfterStop, out)
-    {
+    if upgrade.hooked.before == Some(upgrade.current) && hooks::begin(upgrade, BatchHook::AfterStop, out) {
         return true;
     }
     if let Some(batch) = upgrade.batches.get_mut(upgrade.current) {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::domain::{
     Actor, Change, Decided, ExtensionName, Fence, Goal, Health, Heard, InstanceId, OperationId,
-    ProvisionPart, Provisioned, RequestKey, ScaleSetName, Timestamp, UpgradeId,
+    ProvisionPart, Provisioned, RequestKey, Runs, ScaleSetName, Timestamp, UpgradeId,
 };
 use crate::kernel::state::InstanceState;
 use crate::kernel::{Fleet, Stepped};
-use crate::plan::is_answered;
+use crate::plan::{Candidate, is_answered};
 use crate::record::audit::{Entry, What};
 use crate::record::{Commit, Disk, Write};
 use crate::rollout::invariants::{Checker, Rule, Seen, Violation};
@@ -174,6 +174,9 @@ impl World {
         let mut wrong = Vec::new();
         for id in &admitted {
             let heard = self.heard.get(&(after.scale_set.clone(), (*id).clone()));
+            // Where nothing runs nobody can answer.
+            let is_empty = |one: Candidate| matches!(one.runs, Runs::Nothing { .. });
+            let silent_may = silent_may || stepped.view().candidate(id).is_some_and(is_empty);
             if !silent_may && heard.is_none_or(|heard| heard.answered < from) {
                 wrong.push(format!("`{id}` was admitted on {heard:?}, and {from:?} is what counts"));
             }
