@@ -126,8 +126,9 @@ fn in_force(upgrade: &Upgrade, now: Timestamp) -> impl Iterator<Item = Limit> {
     let timeouts = upgrade.policy.timeouts;
     let open = match upgrade.stage {
         Stage::Preparing { .. } | Stage::Between { .. } | Stage::InBatch | Stage::Baking { .. } => true,
-        // What is run after a batch that does not begin comes to its end, which is near: nothing follows it.
-        Stage::Hooking { hook: BatchHook::AfterNothing, .. } => false,
+        // What is run after a batch that does not begin, or that was ended, comes to its end: nothing follows it, and
+        // nothing else gives back what the hook before took.
+        Stage::Hooking { hook: BatchHook::AfterNothing | BatchHook::AfterStop, .. } => false,
         Stage::Hooking { stop: None, .. } => !is_over(upgrade),
         Stage::Hooking { stop: Some(_), .. }
         | Stage::Undoing
@@ -235,13 +236,16 @@ pub(super) fn end_overdue(
     let batch = if upgrade.then_roll_back { OnInstanceFailure::Leave } else { OnInstanceFailure::Restore };
     match upgrade.stage {
         // A hook has a limit of its own, and is ended when that of the upgrade is over.
-        Stage::InBatch | Stage::Hooking { stop: None, .. } => stopping::begin(upgrade, batch, now, out),
+        Stage::InBatch | Stage::Hooking { hook: BatchHook::Before | BatchHook::After, stop: None } => {
+            stopping::begin(upgrade, batch, now, out);
+        }
         Stage::Preparing { .. } | Stage::Between { .. } | Stage::Baking { .. } => {
             let state =
                 if upgrade.cancel_requested { UpgradeState::Cancelled } else { UpgradeState::Faulted };
             end(upgrade, state, now);
         }
-        Stage::Hooking { stop: Some(_), .. }
+        Stage::Hooking { hook: BatchHook::AfterNothing | BatchHook::AfterStop, .. }
+        | Stage::Hooking { stop: Some(_), .. }
         | Stage::Undoing
         | Stage::Stopping { .. }
         | Stage::Ended { .. } => return false,
