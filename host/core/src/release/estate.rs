@@ -33,6 +33,8 @@ pub struct Facts {
     pub complete: bool,
     /// Whether an instance has the version at all: of nobody nothing is known.
     pub shown: bool,
+    /// Whether an upgrade that a person has started after that of the release has come to its end there.
+    pub completed_since: bool,
     /// Whether and when it is tried again, where the set says that itself.
     pub retry: Option<RetryRule>,
 }

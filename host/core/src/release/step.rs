@@ -155,7 +155,7 @@ fn take_in(
             Err(Left::HeldUnhealthy) => {}
             Err(left) => part.run = Run::Left(left),
             // A person has brought it there.
-            Ok(Moves::There) if facts.complete && facts.shown && facts.busy.is_none() => {
+            Ok(Moves::There) if facts.complete && facts.shown && facts.completed_since => {
                 part.run = Run::Done;
                 part.passed_over = false;
                 let text = format!("scale set `{name}` has {} {} by now", release.subject, release.version);

@@ -77,6 +77,11 @@ impl EstateView for Estate<'_> {
             well: seen.map_or(Well::NotKnown, |seen| seen.well),
             complete: seen.is_some_and(|seen| seen.complete),
             shown: seen.is_some_and(|seen| seen.shown),
+            completed_since: set.upgrade.as_ref().is_some_and(|latest| {
+                part.upgrade.as_ref() != Some(&latest.id)
+                    && latest.state == UpgradeState::Completed
+                    && !matches!(latest.purpose, Purpose::Rollback { .. })
+            }),
             retry: set.spec.retry,
         })
     }

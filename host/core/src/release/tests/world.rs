@@ -91,6 +91,7 @@ impl EstateView for World {
             well,
             complete,
             shown: complete && !set.empty,
+            completed_since: false,
             retry: None,
         })
     }
