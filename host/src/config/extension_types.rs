@@ -86,7 +86,7 @@ const TYPE: Section<Keys> = Section {
                     }
                     if let Some(unknown) = texts.iter().find_map(|text| unknown_placeholder(text)) {
                         let known = "{publisher}, {type}, {version} and {digest}";
-                        value.problem(&format!("has {unknown}, which nobody fills in"), format!("there are {known}"));
+                        value.problem(format!("has {unknown}, which nobody fills in"), format!("there are {known}"));
                         return None;
                     }
                     keys.checker = texts;
