@@ -253,7 +253,7 @@ mod tests {
             ("name = 3\nlanguage = \"c\"", "`name` is no text"),
             (
                 "name = \"a\"\nlanguage = \"cobol\"",
-                "`language` is \"cobol\"; it can be rust, c, python, javascript, typescript, go, zig",
+                "`language` is \"cobol\"; it can be rust, c, cpp, python, javascript, typescript, go, zig",
             ),
             (
                 "name = \"../a\"\nlanguage = \"c\"",

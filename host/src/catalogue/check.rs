@@ -113,9 +113,16 @@ mod tests {
         for how in ["", "setsid"] {
             assert_eq!(checked(&leaves(how)).await, Ok(()), "{how}");
             let left = std::fs::read_to_string(&pid).unwrap();
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", left.trim())).unwrap_or_default();
-            // It may be dead and not collected yet.
-            assert!(stat.is_empty() || stat.contains(") Z "), "{how}: {stat}");
+            let stat = || std::fs::read_to_string(format!("/proc/{}/stat", left.trim())).unwrap_or_default();
+            let is_gone = |stat: &str| stat.is_empty() || stat.contains(") Z ");
+            // It may be dead and not collected yet, and the kernel takes a moment.
+            for _ in 0..500 {
+                if is_gone(&stat()) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            assert!(is_gone(&stat()), "{how}: {}", stat());
         }
     }
 

@@ -113,3 +113,38 @@ fn a_bake_that_was_over_is_over_after_a_start() {
     world.until(|world| is_done(world, "eastus-a") && is_done(world, "westeurope-a"));
     assert!(world.rig.now.at.since(from) < BAKE, "the first phase is not baked again");
 }
+
+/// A set all of whose instances are in one zone of the first region.
+fn in_zone(name: &str, zone: &str) -> crate::kernel::SetConfig {
+    let mut config = set(name, "canary");
+    for one in config.spec.instances.values_mut() {
+        std::sync::Arc::make_mut(one).zone = Some(zone.to_owned());
+    }
+    config
+}
+
+#[test]
+fn another_zone_waits_until_what_was_brought_back_is_well_again() {
+    let mut rules = rules();
+    rules.strategy.max_failed_sets = 2;
+    let mut world = World::of(vec![in_zone("canary-a", "z0"), in_zone("canary-b", "z1")], rules);
+    world.broken.insert(Change { component: extension("agent"), to: Version::parse("1.1").unwrap() });
+    world.publish("contoso/agent", "1.1").unwrap();
+    let stage = |world: &World, name: &str| world.set(name).upgrade.as_ref().map(|upgrade| upgrade.stage);
+    world.until(|world| stage(world, "canary-a") == Some(crate::rollout::Stage::InBatch));
+    let ill = (ScaleSetName::parse("canary-a").unwrap(), InstanceId::parse("0").unwrap());
+    world.ill.insert(ill.clone());
+    world.until(|world| world.set("canary-a").active().is_none());
+    for _ in 0..30 {
+        world.step();
+        assert!(
+            matches!(stage(&world, "canary-b"), Some(crate::rollout::Stage::Between { .. })),
+            "{:?}",
+            stage(&world, "canary-b")
+        );
+    }
+    world.ill.remove(&ill);
+    world.until(|world| world.told.iter().any(|(set, _)| set == "canary-b"));
+    // It does not wait for ever for one that does not come back.
+    assert!(world.set("canary-a").zone_until.is_none());
+}
