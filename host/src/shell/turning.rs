@@ -346,7 +346,7 @@ impl Shell {
             let event = tokio::select! {
                 biased;
                 event = self.inside.events.recv() => event,
-                () = &mut all_said, if until.is_some() => self.inside.events.try_recv().ok(),
+                () = &mut all_said, if until.is_some() => None,
                 () = over(until) => None,
             };
             match event {
@@ -354,6 +354,14 @@ impl Shell {
                 Some(Event::Ending) => until = Some(tokio::time::Instant::now() + LAST_WORDS),
                 Some(event) if self.still_counts(&event) => ended = self.last(vec![event]),
                 Some(_) => {}
+            }
+        }
+        // The last answer may have come in the moment in which nobody had anything more to say.
+        while ended == Ended::Told
+            && let Ok(event) = self.inside.events.try_recv()
+        {
+            if self.still_counts(&event) {
+                ended = self.last(vec![event]);
             }
         }
         self.answer_all(&Refusal::Ending);

@@ -313,6 +313,19 @@ fn a_rollback_that_is_tried_again_still_takes_back_what_it_took_back() {
     assert_eq!(begun, ["upgrade to v2 was asked for", back, back]);
 }
 
+/// The site says that nothing runs anywhere, and nobody answers until that is known.
+fn nothing_runs(rig: &mut Rig) {
+    for asked in rig.questions() {
+        rig.sees(asked, Seen::Nothing);
+    }
+    for _ in 0..10 {
+        for instance in ["0", "1", "2"] {
+            rig.judge(instance, claims(Claim::Unknown));
+        }
+        rig.pass(Duration::from_secs(1));
+    }
+}
+
 /// Goes on until the upgrade has ended: who has been deployed is healthy, nobody else answers. Gives who was deployed.
 fn deployed(rig: &mut Rig) -> Vec<String> {
     let mut order: Vec<String> = Vec::new();
@@ -342,15 +355,7 @@ fn deployed(rig: &mut Rig) -> Vec<String> {
 #[test]
 fn where_nothing_runs_it_is_deployed_by_the_plan_although_nobody_can_answer() {
     let mut rig = Rig::new(vec![orders()]);
-    for asked in rig.questions() {
-        rig.sees(asked, Seen::Nothing);
-    }
-    for _ in 0..10 {
-        for instance in ["0", "1", "2"] {
-            rig.judge(instance, claims(Claim::Unknown));
-        }
-        rig.pass(Duration::from_secs(1));
-    }
+    nothing_runs(&mut rig);
     rig.start("v2");
     assert_eq!(deployed(&mut rig), ["0", "1", "2"], "one batch after the other: {:?}", rig.upgrade());
     assert_eq!(rig.upgrade().state, crate::rollout::UpgradeState::Completed);
@@ -361,15 +366,7 @@ fn what_an_instance_said_before_nothing_ran_there_stands() {
     let mut rig = Rig::healthy();
     rig.judge("1", Decision { participation: Participation::Skip, ..decision(0) });
     rig.pass(Duration::from_secs(1));
-    for asked in rig.questions() {
-        rig.sees(asked, Seen::Nothing);
-    }
-    for _ in 0..10 {
-        for instance in ["0", "1", "2"] {
-            rig.judge(instance, claims(Claim::Unknown));
-        }
-        rig.pass(Duration::from_secs(1));
-    }
+    nothing_runs(&mut rig);
     rig.start("v2");
     assert!(!deployed(&mut rig).contains(&"1".to_owned()), "it said skip");
 }
