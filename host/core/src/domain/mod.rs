@@ -79,7 +79,7 @@ pub use rules::{
     Bake, Checkpoints, Decisions, FailureRules, OnBakeFailure, OnBreach, OnInstanceFailure, OnTimeout,
     PhaseName, RetryRule, Timeouts, UpgradeMode,
 };
-pub use runs::{CanTell, Looks, Runs, Seen, Sight};
+pub use runs::{CanTell, Look, Looks, Runs, Seen, Sight};
 pub use shortage::{NotAsked, Shortage, Unasked, Unheard};
 pub use time::Timestamp;
 pub use upgrade_policy::UpgradePolicy;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Timestamp;
 use super::component::Component;
 use super::ids::Version;
 
@@ -152,8 +153,17 @@ impl Sight {
     }
 }
 
-/// Which look at which component is awaited, by the life of the instance in which it began.
-pub type Looks = BTreeMap<Component, u64>;
+/// A look that is awaited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// The life of the instance in which it began.
+    pub epoch: u64,
+    /// When it began: what it finds was so then.
+    pub began_at: Timestamp,
+}
+
+/// Which look at which component is awaited.
+pub type Looks = BTreeMap<Component, Look>;
 
 #[cfg(test)]
 mod tests {

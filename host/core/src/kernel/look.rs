@@ -11,7 +11,7 @@ use super::state::{Fleet, SetState};
 use super::trail::{self, Before};
 use super::watched::Stepped;
 use super::zones::Waits;
-use super::{ended, hooks, surge, zones};
+use super::{ended, hooks, sight, surge, zones};
 use crate::domain::{Now, ScaleSetName};
 use crate::record::Write;
 use crate::rollout::{Action, Event, Extent, Step, Upgrade, step};
@@ -54,6 +54,9 @@ pub(super) fn look(
     if !stepped.ask.is_empty() {
         let instances = stepped.ask.into_iter().collect();
         out.effects.push(Effect::Ask(Ask { scale_set: name.clone(), instances, after: A_MOMENT_LATER }));
+    }
+    for id in &stepped.look {
+        sight::look(set, id, now, out);
     }
     let ended = before.was_active() && !upgrade.is_active();
     set.upgrade = Some(upgrade);

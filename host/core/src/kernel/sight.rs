@@ -14,7 +14,7 @@ use super::event::Observed;
 use super::out::{About, Out};
 use super::perform::announce;
 use super::state::{Fleet, InstanceState, SetState};
-use crate::domain::{By, CanTell, Component, Custody, Goal, InstanceId, Located, Now, Runs, ScaleSetName};
+use crate::domain::{By, CanTell, Component, Custody, Goal, InstanceId, Located, Look, Now, Runs, ScaleSetName};
 use crate::record::Write;
 use crate::record::audit::What;
 
@@ -30,20 +30,21 @@ pub(super) fn look(set: &mut SetState, id: &InstanceId, now: Now, out: &mut Out)
     let components = set.spec.model.goal();
     for change in components.changes() {
         match set.can_tell(&change.component) {
-            CanTell::Yes => ask(set, id, &change.component, out),
+            CanTell::Yes => ask(set, id, &change.component, now, out),
             CanTell::No => take_as_recorded(set, id, &change.component, now, out),
         }
     }
 }
 
 /// Asks for one component, unless its driver is busy with it or is being asked.
-fn ask(set: &mut SetState, id: &InstanceId, component: &Component, out: &mut Out) {
+fn ask(set: &mut SetState, id: &InstanceId, component: &Component, now: Now, out: &mut Out) {
     let name = set.spec.name.clone();
     let question = set.change(id, |instance| {
         if instance.busy.contains_key(component) || instance.looking.contains_key(component) {
             return None;
         }
-        instance.looking.insert(component.clone(), instance.epoch);
+        let look = Look { epoch: instance.epoch, began_at: now.at };
+        instance.looking.insert(component.clone(), look);
         Some(Observe {
             scale_set: name,
             instance: Arc::clone(&instance.spec),
@@ -78,11 +79,9 @@ pub(super) fn observed(fleet: &mut Fleet, observed: Observed, now: Now, out: &mu
     let interval = set.driver.sight.interval;
     let heard = set.change(&id, |instance| {
         // An effect that has begun since says itself what runs.
-        if instance.looking.get(&component) != Some(&epoch) {
-            return None;
-        }
+        let look = *instance.looking.get(&component).filter(|look| look.epoch == epoch)?;
         instance.looking.remove(&component);
-        instance.looked_at.insert(component.clone(), now.at);
+        instance.looked_at.insert(component.clone(), look.began_at);
         instance.look_at.get_or_insert_with(|| now.at + spread(interval, &id));
         let before = instance.runs_of(&component).clone();
         let after = before.after(seen);

@@ -84,6 +84,25 @@ pub(super) fn ask(upgrade: &Upgrade, out: &mut Step) {
     }
 }
 
+/// Members of the next batch on which nothing ran, and at which nobody has looked since the batch before had ended.
+pub(super) fn unlooked<'a>(
+    upgrade: &'a Upgrade,
+    fleet: &'a dyn FleetView,
+) -> impl Iterator<Item = &'a InstanceId> {
+    let next = upgrade.batches.get(upgrade.current).map(|batch| batch.number);
+    let members = next.into_iter().flat_map(|number| upgrade.members.of_batch(number));
+    members.filter(|id| fleet.is_unlooked(id, upgrade.evidence_from))
+}
+
+/// Looks at them, while the others are asked.
+pub(super) fn look(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
+    let mut unlooked = unlooked(upgrade, fleet).peekable();
+    if unlooked.peek().is_some() && now < upgrade.evidence_from {
+        return out.wake(upgrade.evidence_from);
+    }
+    out.look.extend(unlooked.cloned());
+}
+
 /// Whether an instance may be a member of the next batch.
 pub(super) fn is_candidate(upgrade: &Upgrade, fleet: &dyn FleetView, id: &InstanceId) -> bool {
     // A person wants those first of which nothing is known.

@@ -108,6 +108,8 @@ pub struct Step {
     pub admitted: Vec<InstanceId>,
     /// Instances that are to be asked now, out of turn.
     pub ask: BTreeSet<InstanceId>,
+    /// Instances at which is to be looked now, out of turn: what runs there.
+    pub look: BTreeSet<InstanceId>,
     /// Whether the next batch waits for nothing but its zone.
     pub waits_for_zone: bool,
     /// When to look again even if nothing happens.
@@ -248,6 +250,7 @@ fn promote(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp) {
             | Waiting::Deferred { .. }
             | Waiting::NotAsked
             | Waiting::Evidence { .. }
+            | Waiting::Look
             | Waiting::Doubted
             | Waiting::Suspicion
             | Waiting::Release

@@ -59,6 +59,11 @@ pub trait FleetView {
     fn has_answered(&self, _: &InstanceId, _from: Timestamp) -> bool {
         true
     }
+    /// Whether nothing ran on one of them when it was last looked at, and nobody has looked since this moment: that
+    /// somebody has begun it by hand meanwhile nobody would know.
+    fn is_unlooked(&self, _: &InstanceId, _from: Timestamp) -> bool {
+        false
+    }
     /// Whether one of them has not answered its latest probe.
     fn is_silent(&self, _: &InstanceId) -> bool {
         false

@@ -54,6 +54,8 @@ pub enum Waiting {
         /// Until when they are waited for.
         until: Timestamp,
     },
+    /// A look at members of the next batch on which nothing ran when they were last looked at.
+    Look,
     /// Instances that count as Healthy and have just said something worse, or nothing: with them the limits
     /// would be passed.
     Doubted,
@@ -100,6 +102,7 @@ impl Waiting {
             | Self::Resume { .. }
             | Self::Approval { .. }
             | Self::Initializing
+            | Self::Look
             | Self::Doubted
             | Self::Suspicion
             | Self::Release
@@ -181,6 +184,10 @@ pub(super) fn waiting(
         evidence::awaited(upgrade, fleet).or_else(|| evidence::patience(upgrade, fleet, now))
     {
         return Some(awaited);
+    }
+    if evidence::unlooked(upgrade, fleet).next().is_some() {
+        // Each look ends, by its time limit at the latest, and that is an event.
+        return Some(Waiting::Look);
     }
     if evidence::is_in_doubt(upgrade, fleet) {
         return Some(Waiting::Doubted);
@@ -299,6 +306,7 @@ pub(super) fn checkpoint_behind(upgrade: &Upgrade) -> Option<PhaseName> {
         | Waiting::Deferred { .. }
         | Waiting::NotAsked
         | Waiting::Evidence { .. }
+        | Waiting::Look
         | Waiting::Doubted
         | Waiting::Suspicion
         | Waiting::Release

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::{
-    Address, Change, Component, DriverNote, Fence, Located, OperationId, ProcessState, Seen, Timestamp,
+    Address, Change, Component, DriverNote, Fence, Located, Look, OperationId, ProcessState, Seen, Timestamp,
     Touched,
 };
 use crate::kernel::Effect;
 use crate::kernel::effect::HookCall;
-use crate::kernel::event::{Created, Deleted, Done, Event, HookSays, Hooked, Observed};
+use crate::kernel::event::{Created, Deleted, Done, Event, HookSays, Hooked};
 use crate::rollout::invariants::Rule;
 
 use super::fleet::{Key, Node, Says, busy};
@@ -96,7 +96,7 @@ impl World {
             Effect::Observe(observe) => {
                 let after = self.seconds(0, 5);
                 let key = (observe.scale_set, observe.instance.id.clone());
-                self.at(after, Happening::Observed(key, observe.epoch, self.fence));
+                self.at(after, Happening::Observed(key, Look { epoch: observe.epoch, began_at: self.now }, self.fence));
             }
             Effect::Ensure(ensure) => {
                 let key = (ensure.scale_set, ensure.instance.id);
@@ -303,6 +303,7 @@ impl World {
             What::Dismiss => self.dismissed(&call),
         };
         if let Some(event) = event.filter(|_| self.is_up(call.fence)) {
+            self.looked.insert(call.key.clone(), self.now);
             self.inbox.push(event);
         }
     }
@@ -463,18 +464,6 @@ impl World {
             }),
         };
         self.inbox.push(event);
-    }
-
-    /// The driver says what an instance runs that the site keeps running.
-    pub(super) fn observed(&mut self, key: &Key, epoch: u64) {
-        let version = self.nodes.get(key).and_then(|node| node.running.application.clone());
-        self.inbox.push(Event::Observed(Observed {
-            scale_set: key.0.clone(),
-            instance: key.1.clone(),
-            component: Component::Application,
-            epoch,
-            seen: version.map_or(Seen::Nothing, Seen::Version),
-        }));
     }
 
     /// A process ended by itself, or runs again, and the driver says so.

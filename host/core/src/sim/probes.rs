@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Component, Decided, Evaluation, Fence, Heard, NotAsked, Outcome, Participation, PluginFailure,
-    PluginName, ProcessState, ScaleSet, Shortage,
+    Component, Decided, Evaluation, Fence, Heard, Look, NotAsked, Outcome, Participation, PluginFailure,
+    PluginName, ProcessState, ScaleSet, Seen, Shortage,
 };
 use crate::kernel::Event;
+use crate::kernel::event::Observed;
 
 use super::code::Found;
 use super::fleet::Key;
@@ -49,9 +50,9 @@ impl World {
             Happening::Done(call) => self.done(call),
             Happening::Hooked(hooked, fence) => self.hooked(hooked, fence),
             Happening::Repeat(call) => self.repeat(&call),
-            Happening::Observed(key, epoch, fence) => {
+            Happening::Observed(key, look, fence) => {
                 if self.is_up(fence) {
-                    self.observed(&key, epoch);
+                    self.observed(&key, look);
                 }
             }
             Happening::Restarted(key, fence) => {
@@ -232,5 +233,17 @@ impl World {
                 node.says = super::fleet::Says { phase, participation };
             }
         }
+    }
+    /// The driver says what an instance runs that the site keeps running.
+    fn observed(&mut self, key: &Key, look: Look) {
+        let version = self.nodes.get(key).and_then(|node| node.running.application.clone());
+        self.looked.insert(key.clone(), look.began_at);
+        self.inbox.push(Event::Observed(Observed {
+            scale_set: key.0.clone(),
+            instance: key.1.clone(),
+            component: Component::Application,
+            epoch: look.epoch,
+            seen: version.map_or(Seen::Nothing, Seen::Version),
+        }));
     }
 }

@@ -17,6 +17,7 @@ use crate::rollout::invariants::{Checker, Rule, Seen, Violation};
 use crate::rollout::{Event as RolloutEvent, FleetView, Member, MemberState, Upgrade};
 
 use super::fleet::Key;
+use super::scenario::Keeper;
 use super::world::World;
 
 /// What a driver was asked for under one operation.
@@ -174,9 +175,14 @@ impl World {
         let mut wrong = Vec::new();
         for id in &admitted {
             let heard = self.heard.get(&(after.scale_set.clone(), (*id).clone()));
-            // Where nothing runs nobody can answer.
+            // Where nothing runs nobody can answer, but somebody looks whether that is still so.
             let is_empty = |one: Candidate| matches!(one.runs, Runs::Nothing { .. });
-            let silent_may = silent_may || stepped.view().candidate(id).is_some_and(is_empty);
+            let is_empty = stepped.view().candidate(id).is_some_and(is_empty);
+            let looked = self.looked.get(&(after.scale_set.clone(), (*id).clone()));
+            if is_empty && self.scenario.keeper == Keeper::Site && looked.is_none_or(|at| *at < from) {
+                wrong.push(format!("`{id}` is empty by a look at {looked:?}, and {from:?} is what counts"));
+            }
+            let silent_may = silent_may || is_empty;
             if !silent_may && heard.is_none_or(|heard| heard.answered < from) {
                 wrong.push(format!("`{id}` was admitted on {heard:?}, and {from:?} is what counts"));
             }

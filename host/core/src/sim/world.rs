@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    Component, Decided, Digest, Fence, Instance, Now, OperationId, PluginName, RequestId, ScaleSetName,
+    Component, Decided, Digest, Fence, Instance, Look, Now, OperationId, PluginName, RequestId, ScaleSetName,
     Timestamp, WallTime,
 };
 use crate::kernel::event::Hooked;
@@ -165,7 +165,7 @@ pub(super) enum Happening {
     /// A late repeat of an answer.
     Repeat(Call),
     /// The driver has looked at an instance in one of its lives.
-    Observed(Key, u64, Fence),
+    Observed(Key, Look, Fence),
     /// A process that ended by itself runs again.
     Restarted(Key, Fence),
     /// A host starts again.
@@ -224,6 +224,8 @@ pub(super) struct World {
     pub(super) targets: BTreeMap<Key, u64>,
     /// When the latest probes of each began that the kernel was told of.
     pub(super) heard: BTreeMap<Key, Began>,
+    /// When the latest look at each began of which the kernel was told.
+    pub(super) looked: BTreeMap<Key, Timestamp>,
     /// When the running host started.
     pub(super) booted_at: Timestamp,
     /// The latest round of each.
@@ -312,6 +314,7 @@ impl World {
             targets: BTreeMap::new(),
             rounds: BTreeMap::new(),
             heard: BTreeMap::new(),
+            looked: BTreeMap::new(),
             booted_at: BEGIN,
             plugins,
             held: None,

@@ -7,7 +7,7 @@ use crate::domain::{Health, HookKind, InstanceId, Location, Now, PhaseName, Rele
 use crate::kernel::state::{InstanceState, SetState};
 use crate::record::audit::Wait;
 use crate::record::{Hold, StoppedLine};
-use crate::rollout::{Machines, Member, MemberState, Stage, Upgrade, Waiting};
+use crate::rollout::{FleetView, Machines, Member, MemberState, Stage, Upgrade, Waiting};
 
 /// What an upgrade waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum WaitsFor<'a> {
     /// The first decision about instances.
     FirstDecision(Few<'a>),
     /// A look at what instances run.
-    FirstLook(Few<'a>),
+    Look(Few<'a>),
     /// A person, who stopped the line; none when it goes on already.
     Line(Option<&'a StoppedLine>),
     /// The end of a freeze window.
@@ -148,7 +148,7 @@ impl<'a> WaitsFor<'a> {
             Self::Record(_) => Wait::Record,
             Self::Adoption(_) => Wait::Adoption,
             Self::FirstDecision(_) | Self::Evidence { .. } | Self::Doubted(_) => Wait::Evidence,
-            Self::FirstLook(_) => Wait::Look,
+            Self::Look(_) => Wait::Look,
             Self::Line(_) => Wait::Line,
             Self::Freeze { .. } => Wait::Freeze,
             Self::Scheduled { .. } => Wait::Scheduled,
@@ -180,7 +180,7 @@ impl<'a> WaitsFor<'a> {
             Self::Record(_)
             | Self::Adoption(_)
             | Self::FirstDecision(_)
-            | Self::FirstLook(_)
+            | Self::Look(_)
             | Self::Line(_)
             | Self::Freeze { .. }
             | Self::Pause { .. }
@@ -210,7 +210,7 @@ impl<'a> WaitsFor<'a> {
     pub fn few(&self) -> Few<'a> {
         match self {
             Self::FirstDecision(few)
-            | Self::FirstLook(few)
+            | Self::Look(few)
             | Self::Initializing(few)
             | Self::Deferred { instances: few, .. }
             | Self::NotAsked { instances: few, .. }
@@ -254,7 +254,7 @@ impl<'a> WaitsFor<'a> {
             Self::Record(_)
             | Self::Adoption(_)
             | Self::FirstDecision(_)
-            | Self::FirstLook(_)
+            | Self::Look(_)
             | Self::Line(_)
             | Self::Paused
             | Self::Resume { .. }
@@ -345,7 +345,7 @@ pub(super) fn waits_for<'a>(
         Stage::Preparing { until } => Some(stopped.unwrap_or_else(|| {
             let (looking, unjudged) = (Few::of(set.looking.iter()), Few::of(unjudged(set)));
             match (looking.count, unjudged.count) {
-                (1.., _) => WaitsFor::FirstLook(looking),
+                (1.., _) => WaitsFor::Look(looking),
                 (0, 1..) => WaitsFor::FirstDecision(unjudged),
                 (0, 0) => WaitsFor::Evidence { instances: unanswered(upgrade, set), until },
             }
@@ -463,6 +463,7 @@ fn between<'a>(waiting: Waiting, upgrade: &'a Upgrade, set: &'a SetState, now: N
             let rounds = if let Stage::Baking { rounds, .. } = upgrade.stage { rounds } else { 0 };
             WaitsFor::Bake { until, rounds, of: upgrade.policy.bake.map_or(0, |bake| bake.probes) }
         }
+        Waiting::Look => WaitsFor::Look(Few::of(unlooked(upgrade, set, now))),
         Waiting::Doubted => WaitsFor::Doubted(Few::of(set.evidence().doubted())),
         Waiting::Recovery { until } => WaitsFor::Recovery { until },
     }
@@ -481,6 +482,13 @@ fn unanswered<'a>(upgrade: &'a Upgrade, set: &'a SetState) -> Few<'a> {
     }
     let next = upgrade.batches.get(upgrade.current).map(|batch| batch.number);
     Few::of(next.into_iter().flat_map(|number| upgrade.members.of_batch(number)))
+}
+
+/// Members of the next batch at which somebody has to look first.
+fn unlooked<'a>(upgrade: &'a Upgrade, set: &'a SetState, now: Now) -> impl Iterator<Item = &'a InstanceId> {
+    let next = upgrade.batches.get(upgrade.current).map(|batch| batch.number);
+    let members = next.into_iter().flat_map(|number| upgrade.members.of_batch(number));
+    members.filter(move |id| set.view(now).is_unlooked(id, upgrade.evidence_from))
 }
 
 /// Instances that cannot be judged yet.

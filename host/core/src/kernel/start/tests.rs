@@ -8,7 +8,7 @@ use super::super::{Command, Reply};
 use super::*;
 use crate::domain::*;
 use crate::kernel::SetConfig;
-use crate::rollout::Wish;
+use crate::rollout::{Waiting, Wish, waiting_now};
 
 fn refused(rig: &mut Rig, options: StartOptions) -> String {
     rig.ask(Command::Start(name("orders"), options)).unwrap().unwrap_err().to_string()
@@ -328,11 +328,17 @@ fn nothing_runs(rig: &mut Rig) {
 
 /// Goes on until the upgrade has ended: who has been deployed is healthy, nobody else answers. Gives who was deployed.
 fn deployed(rig: &mut Rig) -> Vec<String> {
+    deployed_where(rig, |_, _| Seen::Nothing)
+}
+
+/// The same, where a look finds this on an instance, given who was deployed before.
+fn deployed_where(rig: &mut Rig, finds: impl Fn(&str, &[String]) -> Seen) -> Vec<String> {
     let mut order: Vec<String> = Vec::new();
     for _ in 0..200 {
         for asked in rig.questions() {
-            let is_there = order.contains(&asked.instance.id.to_string());
-            rig.sees(asked, if is_there { Seen::Version(version("v2")) } else { Seen::Nothing });
+            let id = asked.instance.id.to_string();
+            let is_there = order.contains(&id);
+            rig.sees(asked, if is_there { Seen::Version(version("v2")) } else { finds(&id, &order) });
         }
         for asked in rig.asked() {
             order.push(asked.instance.id.to_string());
@@ -359,6 +365,45 @@ fn where_nothing_runs_it_is_deployed_by_the_plan_although_nobody_can_answer() {
     rig.start("v2");
     assert_eq!(deployed(&mut rig), ["0", "1", "2"], "one batch after the other: {:?}", rig.upgrade());
     assert_eq!(rig.upgrade().state, crate::rollout::UpgradeState::Completed);
+}
+
+#[test]
+fn whoever_is_to_be_deployed_is_looked_at_again_when_its_turn_has_come() {
+    for late in [Seen::Version(version("v1")), Seen::Unknown] {
+        let mut rig = Rig::new(vec![orders()]);
+        nothing_runs(&mut rig);
+        rig.start("v2");
+        let begun_by_hand = |id: &str, order: &[String]| match (id, order.is_empty()) {
+            ("1", false) => late.clone(),
+            (_, _) => Seen::Nothing,
+        };
+        let order = deployed_where(&mut rig, begun_by_hand);
+        assert_eq!(order, ["0", "2"], "of the other nobody knows how it is: {late:?}");
+        let held: Vec<String> = rig.upgrade().holds.iter().map(|hold| hold.instance.to_string()).collect();
+        assert_eq!(held, ["1"], "{late:?}");
+    }
+}
+
+#[test]
+fn a_batch_waits_for_the_look_at_whom_it_would_deploy_and_says_so() {
+    let mut rig = Rig::new(vec![orders()]);
+    nothing_runs(&mut rig);
+    rig.start("v2");
+    for _ in 0..3 {
+        rig.pass(Duration::from_secs(5));
+        for instance in ["0", "1", "2"] {
+            rig.judge(instance, claims(Claim::Unknown));
+        }
+    }
+    rig.pass(Duration::from_secs(1));
+    assert_eq!(rig.asked(), [], "nobody has looked since it was asked for");
+    let waits = waiting_now(rig.upgrade(), &rig.set().view(rig.now), rig.now.at);
+    assert_eq!(waits, Some(Waiting::Look));
+    let mut looks = rig.questions();
+    assert_eq!(looks.len(), 1, "only at the next one, and once");
+    rig.sees(looks.remove(0), Seen::Nothing);
+    let asked: Vec<String> = rig.asked().iter().map(|asked| asked.instance.id.to_string()).collect();
+    assert_eq!(asked, ["0"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::evidence::ASKED;
 use crate::domain::{
-    BatchOf, ExtensionName, FreshIds, Health, InstanceId, Now, Protection, Timestamp, Unheard, UpgradeId,
+    BatchOf, Component, ExtensionName, FreshIds, Health, InstanceId, Now, Protection, Timestamp, Unheard, UpgradeId,
     WordKind,
 };
 use crate::kernel::doubts;
@@ -165,6 +165,14 @@ impl FleetView for SetView<'_> {
         // Where nothing runs nobody is waited for.
         let is_heard = |one: &InstanceState| self.set.has_answered(one, from) || self.set.nothing_runs(one);
         self.set.instance(instance).is_some_and(is_heard)
+    }
+
+    fn is_unlooked(&self, instance: &InstanceId, from: Timestamp) -> bool {
+        let is_old = |one: &InstanceState| {
+            let at = one.looked_at.get(&Component::Application);
+            self.set.nothing_runs(one) && at.is_none_or(|at| at < from)
+        };
+        self.set.instance(instance).is_some_and(is_old)
     }
 
     fn is_silent(&self, instance: &InstanceId) -> bool {

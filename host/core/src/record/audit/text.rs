@@ -362,7 +362,7 @@ fn waits(f: &mut fmt::Formatter<'_>, what: &What) -> fmt::Result {
         Wait::Record => "waits for the record, which takes no writes",
         Wait::Adoption => "waits for a person to adopt the record",
         Wait::Evidence => "waits for answers of instances",
-        Wait::Look => "waits for the first look at what instances run",
+        Wait::Look => "waits for a look at what instances run",
         Wait::Line => "waits for the line, which is stopped",
         Wait::Freeze => "waits for the end of a freeze window",
         Wait::Scheduled => "waits for the time that was named for it",

@@ -24,6 +24,7 @@ pub(in crate::rollout) fn untold(seen: &Seen<'_>) -> Option<String> {
         head_changed,
         actions: _,
         ask: _,
+        look: _,
         waits_for_zone: _,
         wake_at: _,
     } = step;

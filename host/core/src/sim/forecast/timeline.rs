@@ -208,6 +208,7 @@ fn wait(waiting: Waiting, now: Timestamp) -> String {
         Waiting::Group => "other stand-alone machines of its group".to_owned(),
         Waiting::Silence { until } => format!("whether more go silent, {} at most", left(until)),
         Waiting::Bake { until } => format!("the bake, {} left", left(until)),
+        Waiting::Look => "a look at what instances run".to_owned(),
         Waiting::Doubted => "instances that have just said something worse".to_owned(),
         Waiting::Recovery { until } => format!("the fleet to recover, {} at most", left(until)),
     }

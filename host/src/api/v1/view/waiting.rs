@@ -81,7 +81,7 @@ fn actor(waiting: &WaitsFor<'_>, report: &StatusReport<'_>) -> String {
         WaitsFor::FirstDecision(_) | WaitsFor::Initializing(_) | WaitsFor::Deferred { .. } => {
             report.plugin.map_or_else(|| "plugin".to_owned(), |plugin| format!("plugin {plugin}"))
         }
-        WaitsFor::FirstLook(_) | WaitsFor::Driver { .. } => "driver".to_owned(),
+        WaitsFor::Look(_) | WaitsFor::Driver { .. } => "driver".to_owned(),
         WaitsFor::Hook { hook, .. } => format!("hook {hook}"),
         WaitsFor::Record(_) | WaitsFor::Adoption(_) => "record".to_owned(),
         WaitsFor::NotAsked { .. }
@@ -108,7 +108,7 @@ fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
         WaitsFor::Resume { after } => Some(phase(*after)),
         WaitsFor::Approval { before } => Some(phase(*before)),
         WaitsFor::FirstDecision(few)
-        | WaitsFor::FirstLook(few)
+        | WaitsFor::Look(few)
         | WaitsFor::Initializing(few)
         | WaitsFor::Deferred { instances: few, .. }
         | WaitsFor::Evidence { instances: few, .. }
@@ -142,7 +142,7 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Now) -> String {
              `phasegate data adopt`"
         ),
         WaitsFor::FirstDecision(few) => format!("first decision of {} (Initializing)", some(few)),
-        WaitsFor::FirstLook(few) => format!("a look at what {} run", some(few)),
+        WaitsFor::Look(few) => format!("a look at what {} run", some(few)),
         WaitsFor::Line(line) => stopped_line(*line, name, now),
         WaitsFor::Freeze { reason, until } => format!(
             "the end of a freeze window ({reason}) at {until}; bypass it with \
@@ -338,7 +338,7 @@ mod tests {
                 "a person: the host holds: the record was copied or restored: it was written beside another lock \
                  file; see that no other host runs this fleet, then let this one go on with `phasegate data adopt`",
             ),
-            (WaitsFor::FirstLook(few()), "a look at what instances web-0, web-1 run"),
+            (WaitsFor::Look(few()), "a look at what instances web-0, web-1 run"),
             (WaitsFor::FirstDecision(few()), "first decision of instances web-0, web-1 (Initializing)"),
             (
                 WaitsFor::Line(Some(&stopped)),
