@@ -74,12 +74,12 @@ impl<'a> Draft<'a> {
         if kind == Kind::Null {
             return;
         }
-        if name.eq_ignore_ascii_case(STATE) {
+        if scan::is_named(name, STATE) {
             match kind {
                 Kind::Text => replace(&mut self.state, value, STATE, diagnostics),
                 _ => self.refuse(STATE, kind),
             }
-        } else if name.eq_ignore_ascii_case(METRICS) {
+        } else if scan::is_named(name, METRICS) {
             match (kind, options.object_metrics) {
                 (Kind::Text, _) | (Kind::Object, ObjectMetrics::Tolerant) => {
                     replace(&mut self.metrics, value, METRICS, diagnostics);

@@ -18,7 +18,15 @@ pub(super) fn read(raw: String, options: &Options, diagnostics: &mut Vec<Diagnos
             let (phase, skip) = members(upgrade, diagnostics);
             let phase = phase.and_then(|json| read_phase(json, diagnostics));
             let skip = skip.map_or(Skip::No, |json| read_skip(json, options, diagnostics));
-            Metrics { raw, status: MetricsStatus::Success, phase, skip }
+            let too_large = scan::overflowing(&raw).map(scan::excerpt);
+            let Some(number) = too_large else {
+                return Metrics { raw, status: MetricsStatus::Success, phase, skip };
+            };
+            // Azure's extension cannot read such a text. What it says of phase and skip is read all the same: who says
+            // skip is not upgraded for a number beside it.
+            let why = format!("has a number that is too large for a double: {number}");
+            diagnostics.push(Diagnostic::MetricsInvalid(why));
+            Metrics { raw, status: MetricsStatus::Error, phase, skip }
         }
         Err(why) => {
             diagnostics.push(Diagnostic::MetricsInvalid(why));

@@ -46,7 +46,8 @@ fn phase_table() {
         let text = format!(r#"{{"rollingUpgrade":{{"PhaseOrderingNumber":{written}}}}}"#);
         let (metrics, diagnostics) = metrics(&text, &Options::default());
         assert_eq!((metrics.phase, metrics.skip), (phase, Skip::No), "{written}");
-        assert_eq!(metrics.status, MetricsStatus::Success, "{written}");
+        let fits = written != "1e999999999999";
+        assert_eq!(metrics.status == MetricsStatus::Success, fits, "{written}");
         assert_eq!(diagnostics.first().map(String::as_str), diagnostic, "{written}");
     }
 }
@@ -209,10 +210,35 @@ fn nesting_and_size_are_harmless() {
         assert_eq!(metrics(&phase, &Options::default()).0.phase, None, "{depth}");
     }
     let digits = "9".repeat(60_000);
-    for number in [digits.clone(), format!("1e{digits}"), format!("0.{digits}"), format!("1e-{digits}")] {
+    for (number, fits) in [
+        (digits.clone(), false),
+        (format!("1e{digits}"), false),
+        (format!("0.{digits}"), true),
+        (format!("1e-{digits}"), true),
+    ] {
         let text = format!(r#"{{"rollingUpgrade":{{"PhaseOrderingNumber":{number}}}}}"#);
         let (metrics, diagnostics) = metrics(&text, &Options::default());
-        assert_eq!((metrics.phase, metrics.status), (None, MetricsStatus::Success));
-        assert_eq!(diagnostics, ["phase-ignored"]);
+        assert_eq!((metrics.phase, metrics.status == MetricsStatus::Success), (None, fits));
+        assert_eq!(diagnostics.first().map(String::as_str), Some("phase-ignored"));
     }
+}
+
+#[test]
+fn a_number_beside_it_does_not_unsay_a_skip() {
+    let text = r#"{"load":1e999,"rollingUpgrade":{"PhaseOrderingNumber":3,"SkipUpgrade":true}}"#;
+    let (metrics, diagnostics) = metrics(text, &Options::default());
+    assert_eq!((metrics.status, metrics.phase, metrics.skip), (MetricsStatus::Error, Some(3), Skip::Yes));
+    assert_eq!(diagnostics, ["metrics-invalid"]);
+}
+
+#[test]
+fn names_fold_as_in_go() {
+    for name in ["Cu\u{17F}tomMetrics", "cu\\u017ftommetric\u{17F}", "CUSTOMMETRICS"] {
+        let body = format!(r#"{{"ApplicationHealth\u{17F}tate":"Healthy","{name}":"{{\"a\":1}}"}}"#);
+        let body = body.replace("\\u{17F}", "\u{17F}");
+        let reading = tolerant(&body);
+        assert_eq!(reading.state, State::Healthy, "{body}");
+        assert!(reading.metrics.is_some(), "{body}");
+    }
+    assert!(tolerant(r#"{"ApplicationHealthState":"Healthy","CuztomMetrics":"{}"}"#).metrics.is_none());
 }

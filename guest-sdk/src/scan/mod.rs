@@ -19,8 +19,22 @@ use std::str::Utf8Error;
 
 use literal::HIGH;
 pub(crate) use literal::text;
-pub(crate) use number::whole;
+pub(crate) use number::{overflowing, whole};
 pub(crate) use walk::{check, members};
+
+/// Whether a name is this one to Azure's extension, which is written in Go: small and capital letters are the same, and
+/// so are the two letters beyond ASCII that fold to one of it, the long s and the sign for kelvin.
+pub(crate) fn is_named(name: &str, expected: &str) -> bool {
+    if name.is_ascii() {
+        return name.eq_ignore_ascii_case(expected);
+    }
+    let folded = name.chars().map(|letter| match letter {
+        '\u{17F}' => 's',
+        '\u{212A}' => 'k',
+        other => other.to_ascii_lowercase(),
+    });
+    folded.eq(expected.chars().map(|letter| letter.to_ascii_lowercase()))
+}
 
 /// What a piece of JSON is, told by its first character; it may still be malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

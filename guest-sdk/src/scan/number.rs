@@ -40,9 +40,99 @@ pub(crate) fn whole(number: &str, max: u64) -> Option<u64> {
     (value <= max).then_some(value)
 }
 
+/// The first number of a valid JSON text that is too large for a double, which Azure's extension does not take.
+pub(crate) fn overflowing(json: &str) -> Option<&str> {
+    let bytes = json.as_bytes();
+    let is_exponent = |pair: &[u8]| matches!(pair, [b'0'..=b'9', b'e' | b'E']);
+    // Nearly no text has a number that could be.
+    if bytes.len() <= DOUBLE_DIGITS && !bytes.windows(2).any(is_exponent) {
+        return None;
+    }
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let rest = json.get(at..).unwrap_or_default();
+        at += match byte {
+            b'"' => text_length(rest.as_bytes()),
+            b'-' | b'0'..=b'9' => {
+                let of_number = |byte: char| matches!(byte, '0'..='9' | '+' | '-' | '.' | 'e' | 'E');
+                let number = rest.split(|byte| !of_number(byte)).next().unwrap_or_default();
+                if is_too_large(number) {
+                    return Some(number);
+                }
+                number.len()
+            }
+            _ => 1,
+        };
+    }
+    None
+}
+
+/// The length of the string literal at the front, quotes included.
+fn text_length(bytes: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(byte) = bytes.get(at) {
+        at += match byte {
+            b'"' => return at + 1,
+            b'\\' => 2,
+            _ => 1,
+        };
+    }
+    bytes.len()
+}
+
+/// Digits before the point of the largest double.
+const DOUBLE_DIGITS: usize = 309;
+
+/// The first digits of what is rounded to infinity: half a step above the largest double.
+const TOO_LARGE: &[u8] = b"1797693134862315808";
+
+/// Whether a JSON number is too large for a double.
+fn is_too_large(number: &str) -> bool {
+    let unsigned = number.trim_start_matches('-');
+    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let digits = || integer.bytes().chain(fraction.bytes());
+    let Some(leading) = digits().position(|digit| digit != b'0') else { return false };
+    let Ok(exponent) = exponent.parse::<i64>() else { return !exponent.starts_with('-') };
+    let before_point = i64::try_from(integer.len()).unwrap_or(i64::MAX);
+    let length = before_point.saturating_sub(i64::try_from(leading).unwrap_or(i64::MAX)).saturating_add(exponent);
+    match length.cmp(&i64::try_from(DOUBLE_DIGITS).unwrap_or(i64::MAX)) {
+        std::cmp::Ordering::Less => false,
+        std::cmp::Ordering::Greater => true,
+        std::cmp::Ordering::Equal => digits().skip(leading).ge(TOO_LARGE.iter().copied()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_beyond_a_double_are_found_wherever_they_stand() {
+        let long = |first: &str, zeros: usize| format!("[{first}{}]", "0".repeat(zeros));
+        for (json, too_large) in [
+            (r#"{"a":1e999}"#.to_owned(), true),
+            (r#"{"a":[{"b":-1E+400}]}"#.to_owned(), true),
+            (r#"{"a":"1e999","1e999":1}"#.to_owned(), false),
+            (r#"{"a\"1e999":"x\\","b":2e2}"#.to_owned(), false),
+            ("[0e999, 0.0e99999999999999999999]".to_owned(), false),
+            ("[1e-99999999999999999999]".to_owned(), false),
+            ("[1e99999999999999999999]".to_owned(), true),
+            ("[1.7976931348623157e308]".to_owned(), false),
+            ("[1.7976931348623159e308]".to_owned(), true),
+            ("[0.00017976931348623159e312]".to_owned(), true),
+            ("[1e308, 9e307]".to_owned(), false),
+            (long("1", 308), false),
+            (long("2", 308), true),
+            (long("1", 309), true),
+        ] {
+            assert_eq!(overflowing(&json).is_some(), too_large, "{json}");
+            let infinite = |number: &str| number.parse::<f64>().is_ok_and(f64::is_infinite);
+            let numbers = json.split(|c: char| !matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E'));
+            let quoted = json.contains("1e999\"");
+            assert_eq!(numbers.into_iter().any(infinite) && !quoted, too_large, "as a library has it: {json}");
+        }
+    }
 
     #[test]
     fn whole_numbers_are_exact() {
