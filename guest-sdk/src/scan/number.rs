@@ -95,7 +95,8 @@ fn is_too_large(number: &str) -> bool {
     let Some(leading) = digits().position(|digit| digit != b'0') else { return false };
     let Ok(exponent) = exponent.parse::<i64>() else { return !exponent.starts_with('-') };
     let before_point = i64::try_from(integer.len()).unwrap_or(i64::MAX);
-    let length = before_point.saturating_sub(i64::try_from(leading).unwrap_or(i64::MAX)).saturating_add(exponent);
+    let length =
+        before_point.saturating_sub(i64::try_from(leading).unwrap_or(i64::MAX)).saturating_add(exponent);
     match length.cmp(&i64::try_from(DOUBLE_DIGITS).unwrap_or(i64::MAX)) {
         std::cmp::Ordering::Less => false,
         std::cmp::Ordering::Greater => true,
@@ -130,7 +131,11 @@ mod tests {
             let infinite = |number: &str| number.parse::<f64>().is_ok_and(f64::is_infinite);
             let numbers = json.split(|c: char| !matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E'));
             let quoted = json.contains("1e999\"");
-            assert_eq!(numbers.into_iter().any(infinite) && !quoted, too_large, "as a library has it: {json}");
+            assert_eq!(
+                numbers.into_iter().any(infinite) && !quoted,
+                too_large,
+                "as a library has it: {json}"
+            );
         }
     }
 

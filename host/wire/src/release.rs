@@ -236,6 +236,8 @@ words! {
         Withdrawn = "Withdrawn",
         /// What it had brought was taken back.
         RolledBack = "RolledBack",
+        /// Taken back, but for sets that are `NotBack`; `release rollback` tries those once more.
+        PartlyRolledBack = "PartlyRolledBack",
     }
 }
 
@@ -260,6 +262,8 @@ words! {
         GoingBack = "GoingBack",
         /// It was taken back.
         Back = "Back",
+        /// It was to be taken back and was not, or not everywhere; `text` says why.
+        NotBack = "NotBack",
     }
 }
 

@@ -14,7 +14,9 @@ use super::event::Observed;
 use super::out::{About, Out};
 use super::perform::announce;
 use super::state::{Fleet, InstanceState, SetState};
-use crate::domain::{By, CanTell, Component, Custody, Goal, InstanceId, Located, Look, Now, Runs, ScaleSetName};
+use crate::domain::{
+    By, CanTell, Component, Custody, Goal, InstanceId, Located, Look, Now, Runs, ScaleSetName,
+};
 use crate::record::Write;
 use crate::record::audit::What;
 

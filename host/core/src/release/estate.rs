@@ -31,8 +31,15 @@ pub struct Facts {
     pub well: Well,
     /// Whether every eligible instance has the version.
     pub complete: bool,
+    /// Eligible instances that do not have the version.
+    pub lacks: usize,
+    /// Whether one of those runs something else, and the latest upgrade has neither left it out nor failed on it: it has
+    /// come since, or runs what it ran before again.
+    pub behind: bool,
     /// Whether an instance has the version at all: of nobody nothing is known.
     pub shown: bool,
+    /// Whether it was to be taken back by a way of several steps, and an instance has the version all the same.
+    pub remains: bool,
     /// Whether an upgrade that a person has started after that of the release has come to its end there.
     pub completed_since: bool,
     /// Whether and when it is tried again, where the set says that itself.

@@ -105,7 +105,7 @@ fn silent(release: &Release) -> BTreeSet<usize> {
             // It has shown that it failed, and was passed over for that.
             Run::Ended { .. } => _ = shown.insert(part.phase),
             Run::Done | Run::Left(Left::HeldUnhealthy) => _ = silent.insert(part.phase),
-            Run::Left(_) | Run::Waits | Run::Runs | Run::GoesBack | Run::Back => {}
+            Run::Left(_) | Run::Waits | Run::Runs | Run::GoesBack | Run::Back | Run::NotBack { .. } => {}
         }
     }
     silent.retain(|phase| !shown.contains(phase));
@@ -139,7 +139,7 @@ pub(super) fn forget_excuses(release: &mut Release, now: Timestamp, out: &mut St
 /// Whether later region phases need not wait for a set.
 fn is_through(release: &Release, part: &Part, now: Timestamp) -> bool {
     match &part.run {
-        Run::Left(_) | Run::Back => true,
+        Run::Left(_) | Run::Back | Run::NotBack { .. } => true,
         Run::Done => {
             let baked = |since: Timestamp| since + release.strategy.bake <= now;
             part.seen_well && part.watched_since.is_some_and(baked)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::estate::{EstateView, Facts};
 use super::gates::Gates;
-use super::state::{How, Release, ReleaseState, Run};
+use super::state::{End, How, Release, ReleaseState, Run};
 use super::step::is_retried;
 use crate::domain::{Location, ScaleSetName, Timestamp, UpgradeId};
 
@@ -61,6 +61,13 @@ pub enum NotBegun {
     Cancelled,
     /// It came to its end without an eligible instance, and is not tried again by itself.
     Incomplete,
+    /// It was through, and is not well any more: later region phases wait for it.
+    Unwell {
+        /// Eligible instances that do not have the version.
+        lacks: usize,
+        /// Members that are unhealthy.
+        unhealthy: usize,
+    },
     /// The kernel refused its start.
     Refused {
         /// Why.
@@ -86,6 +93,7 @@ impl NotBegun {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
             Self::Incomplete => "incomplete",
+            Self::Unwell { .. } => "unwell",
             Self::Refused { .. } => "refused",
         }
     }
@@ -119,6 +127,10 @@ impl NotBegun {
             Self::Incomplete => {
                 "its upgrade came to its end, and an eligible instance does not have the version".to_owned()
             }
+            Self::Unwell { lacks, unhealthy } => format!(
+                "{lacks} of its instances do not have the version and {unhealthy} are unhealthy; later region phases wait \
+                 until it was well for a bake again, or for `phasegate release approve`"
+            ),
             Self::Refused { why } => format!("its upgrade could not be started: {why}"),
         }
     }
@@ -148,7 +160,11 @@ pub(super) fn judge(
 ) -> NotBegun {
     let Some(part) = release.parts.get(name) else { return NotBegun::Ending };
     match (release.state, is_retried(part, now)) {
-        (ReleaseState::Ending(_) | ReleaseState::Ended(..), _) => return NotBegun::Ending,
+        (ReleaseState::Ending(_) | ReleaseState::Ended(..), _) => {
+            let busy = facts.and_then(|it| it.busy.clone());
+            let waits = busy.filter(|_| release.state == ReleaseState::Ending(End::RolledBack));
+            return waits.map_or(NotBegun::Ending, |upgrade| NotBegun::Busy { upgrade });
+        }
         (ReleaseState::Halted, true) | (ReleaseState::Running, _) => {}
         (ReleaseState::Halted, false) => {
             if let Run::Ended { retry_at: Some(at), .. } = part.run {
@@ -166,8 +182,14 @@ pub(super) fn judge(
                 How::Cancelled => NotBegun::Cancelled,
             };
         }
-        Run::Ended { .. } | Run::Waits | Run::Left(_) | Run::Runs | Run::Done | Run::GoesBack | Run::Back => {
-        }
+        Run::Ended { .. }
+        | Run::Waits
+        | Run::Left(_)
+        | Run::Runs
+        | Run::Done
+        | Run::GoesBack
+        | Run::Back
+        | Run::NotBack { .. } => {}
     }
     if release.paused {
         return NotBegun::Paused;
@@ -181,7 +203,9 @@ pub(super) fn judge(
     }
     let comes_first = |set: &&ScaleSetName| match release.parts.get(*set).map(|part| &part.run) {
         None | Some(Run::Done | Run::Left(_)) => false,
-        Some(Run::Waits | Run::Runs | Run::Ended { .. } | Run::GoesBack | Run::Back) => true,
+        Some(
+            Run::Waits | Run::Runs | Run::Ended { .. } | Run::GoesBack | Run::Back | Run::NotBack { .. },
+        ) => true,
     };
     if let Some(set) = part.after.iter().find(comes_first) {
         return NotBegun::After { set: set.clone() };

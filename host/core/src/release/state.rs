@@ -46,6 +46,8 @@ pub enum End {
     Withdrawn,
     /// What it had brought was taken back.
     RolledBack,
+    /// The same, but for sets of which it could not be; it may be tried once more.
+    PartlyRolledBack,
 }
 
 impl End {
@@ -58,6 +60,7 @@ impl End {
             Self::Superseded => "Superseded",
             Self::Withdrawn => "Withdrawn",
             Self::RolledBack => "RolledBack",
+            Self::PartlyRolledBack => "PartlyRolledBack",
         }
     }
 }
@@ -99,6 +102,11 @@ pub enum Run {
     GoesBack,
     /// It was taken back.
     Back,
+    /// It was to be taken back and was not, or not everywhere.
+    NotBack {
+        /// One line for people.
+        why: String,
+    },
 }
 
 impl Run {
@@ -115,6 +123,7 @@ impl Run {
             Self::Ended { how: How::Cancelled, .. } => "Cancelled",
             Self::GoesBack => "GoingBack",
             Self::Back => "Back",
+            Self::NotBack { .. } => "NotBack",
         }
     }
 }

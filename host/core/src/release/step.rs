@@ -151,11 +151,13 @@ fn take_in(
     match part.run.clone() {
         Run::Waits | Run::Left(_) => part.run = of_standing(&facts),
         Run::Runs => runs(release, part, (name, &facts), now, out),
-        Run::Ended { .. } => match facts.standing {
+        Run::Ended { how, .. } => match facts.standing {
             Err(Left::HeldUnhealthy) => {}
             Err(left) => part.run = Run::Left(left),
-            // A person has brought it there.
-            Ok(Moves::There) if facts.complete && facts.shown && facts.completed_since => {
+            // A person has brought it there, or whoever lacked the version has it by now.
+            Ok(Moves::There)
+                if facts.complete && facts.shown && (facts.completed_since || how == How::Incomplete) =>
+            {
                 part.run = Run::Done;
                 part.passed_over = false;
                 let text = format!("scale set `{name}` has {} {} by now", release.subject, release.version);
@@ -165,7 +167,13 @@ fn take_in(
         },
         Run::GoesBack => match &facts.child {
             Some(Child { end: ChildEnd::Running, .. }) => {}
-            Some(_) | None => part.run = Run::Back,
+            Some(Child { end: ChildEnd::Completed, .. }) if !facts.remains => part.run = Run::Back,
+            Some(Child { end, .. }) => {
+                let why = not_back(end);
+                out.actions.push(Action::Say("not-back", format!("scale set `{name}` is not back: {why}")));
+                part.run = Run::NotBack { why };
+            }
+            None => part.run = Run::Back,
         },
         Run::Done if facts.standing == Ok(Moves::Up) && facts.busy.is_none() => {
             let why = "it was taken back to what it had before".to_owned();
@@ -173,7 +181,13 @@ fn take_in(
             part.run = Run::Ended { how: How::Cancelled, why, retry_at: None };
             (part.well_since, part.watched_since) = (None, None);
         }
-        Run::Done | Run::Back => {}
+        Run::Done if facts.standing == Ok(Moves::There) && facts.behind && facts.busy.is_none() => {
+            let text = format!("scale set `{name}` has an instance without the version, and brings it there");
+            out.actions.push(Action::Say("joins", text));
+            part.run = Run::Waits;
+            (part.well_since, part.watched_since) = (None, None);
+        }
+        Run::Done | Run::Back | Run::NotBack { .. } => {}
     }
     if part.run == Run::Done {
         part.seen_well = facts.well == Well::Yes;
@@ -192,6 +206,16 @@ fn take_in(
             }
             Well::NotKnown => {}
         }
+    }
+}
+
+/// Why a way back that has ended has not brought everything back.
+fn not_back(end: &ChildEnd) -> String {
+    match end {
+        ChildEnd::Running | ChildEnd::Completed => {
+            "an instance of it has the version all the same".to_owned()
+        }
+        ChildEnd::Faulted(why) | ChildEnd::Cancelled(why) => why.clone(),
     }
 }
 
@@ -234,6 +258,8 @@ fn runs(
             return;
         }
         ChildEnd::Completed if facts.complete => Run::Done,
+        // Whoever has come meanwhile is brought there by another one.
+        ChildEnd::Completed if facts.behind => Run::Waits,
         ChildEnd::Completed => {
             again(How::Incomplete, "an eligible instance does not have the version".to_owned())
         }
@@ -247,7 +273,7 @@ fn runs(
             ("set-failed", format!("scale set `{name}` failed: {why}"))
         }
         Run::Ended { why, .. } => ("set-ended", format!("scale set `{name}` ended: {why}")),
-        Run::Waits | Run::Left(_) | Run::Runs | Run::GoesBack | Run::Back => {
+        Run::Waits | Run::Left(_) | Run::Runs | Run::GoesBack | Run::Back | Run::NotBack { .. } => {
             ("set-ended", format!("scale set `{name}` was ended by the release"))
         }
     };
@@ -317,7 +343,11 @@ fn go_on(release: &mut Release, estate: &dyn EstateView, now: Timestamp, out: &m
     let is_over = |part: &Part| match &part.run {
         // It joins when it is well.
         Run::Left(Left::HeldUnhealthy) => false,
-        Run::Left(_) | Run::Done | Run::Back | Run::Ended { how: How::Faulted, retry_at: None, .. } => true,
+        Run::Left(_)
+        | Run::Done
+        | Run::Back
+        | Run::NotBack { .. }
+        | Run::Ended { how: How::Faulted, retry_at: None, .. } => true,
         Run::Waits | Run::Runs | Run::GoesBack | Run::Ended { .. } => false,
     };
     if release.state == ReleaseState::Running && release.parts.values().all(is_over) {
@@ -434,7 +464,9 @@ fn wind_up(release: &mut Release, estate: &dyn EstateView, how: End, now: Timest
             out.changed.insert(name);
         }
     }
-    end(release, how, now, out);
+    let is_left = |part: &Part| matches!(part.run, Run::NotBack { .. });
+    let is_partly = how == End::RolledBack && release.parts.values().any(is_left);
+    end(release, if is_partly { End::PartlyRolledBack } else { how }, now, out);
 }
 
 /// Takes one region after the other back, the latest region phase first. Gives whether that goes on.
@@ -443,7 +475,9 @@ fn take_back(release: &mut Release, estate: &dyn EstateView, out: &mut Step) -> 
         return true;
     }
     // Whoever is out by now, by a person's word or by the file, stays as it is.
-    let is_left = |part: &Part| part.was_touched() && !matches!(part.run, Run::Back | Run::Left(_));
+    let is_left = |part: &Part| {
+        part.was_touched() && !matches!(part.run, Run::Back | Run::NotBack { .. } | Run::Left(_))
+    };
     let next = release.parts.values().filter(|part| is_left(part));
     let next = next.max_by(|a, b| a.phase.cmp(&b.phase).then_with(|| b.location.cmp(&a.location)));
     let Some(region) = next.map(|part| part.location.clone()) else { return false };
@@ -454,8 +488,13 @@ fn take_back(release: &mut Release, estate: &dyn EstateView, out: &mut Step) -> 
         .parts
         .iter()
         .filter(|(_, part)| part.location == region && is_left(part))
+        // What runs there ends first, a person's upgrade too; its end is an event.
+        .filter(|(name, part)| estate.facts(name, part).is_none_or(|facts| facts.busy.is_none()))
         .map(|(name, _)| name.clone())
         .collect();
+    if names.is_empty() {
+        return true;
+    }
     out.actions.push(Action::Say("goes-back", format!("region {region} goes back")));
     for name in names {
         if let Some(part) = release.parts.get_mut(&name) {

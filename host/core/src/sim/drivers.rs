@@ -96,7 +96,10 @@ impl World {
             Effect::Observe(observe) => {
                 let after = self.seconds(0, 5);
                 let key = (observe.scale_set, observe.instance.id.clone());
-                self.at(after, Happening::Observed(key, Look { epoch: observe.epoch, began_at: self.now }, self.fence));
+                self.at(
+                    after,
+                    Happening::Observed(key, Look { epoch: observe.epoch, began_at: self.now }, self.fence),
+                );
             }
             Effect::Ensure(ensure) => {
                 let key = (ensure.scale_set, ensure.instance.id);

@@ -323,6 +323,6 @@ fn is_open(part: &Part, bake: Duration, now: Timestamp) -> bool {
         Run::Done => part.watched_since.is_none_or(|since| since + bake > now),
         Run::Waits | Run::GoesBack | Run::Ended { how: How::Incomplete | How::Cancelled, .. } => true,
         Run::Runs => !part.passed_over,
-        Run::Left(_) | Run::Back | Run::Ended { how: How::Faulted, .. } => false,
+        Run::Left(_) | Run::Back | Run::NotBack { .. } | Run::Ended { how: How::Faulted, .. } => false,
     }
 }

@@ -31,7 +31,7 @@ pub fn run(args: &ExtensionArgs) -> anyhow::Result<Exit> {
                 step.say("its checker looks at it");
                 client.publish(&path, &request)
             })?;
-            let release = release::of_version(&client, subject, version)?;
+            let release = release::of_version(&client, subject, version)?.into_iter().next();
             if *wait && let Some(release) = &release {
                 return release::follow(&client, &release.id, *output);
             }
@@ -66,14 +66,34 @@ pub fn run(args: &ExtensionArgs) -> anyhow::Result<Exit> {
             if output.json {
                 output::json(&one)?;
             } else {
-                let then = if *rollback { ", and goes back where it is" } else { "" };
-                output::data(&format!("{subject} {version} is withdrawn{then}\n"))?;
+                output::data(&format!("{subject} {version} is withdrawn\n"))?;
             }
-            Ok(Exit::Done)
+            if *rollback { goes_back(&client, subject, version) } else { Ok(Exit::Done) }
         }
         ExtensionVerb::OptOut(args) => enrol(&client, args, "opt-out", "is opted out of"),
         ExtensionVerb::OptIn(args) => enrol(&client, args, "opt-in", "takes part again in"),
     }
+}
+
+/// Says which releases take the version back. Where none does, the answer is no: it stays where it is.
+fn goes_back(client: &Client, subject: &str, version: &str) -> anyhow::Result<Exit> {
+    let ids: Vec<String> = release::of_version(client, subject, version)?
+        .into_iter()
+        .filter(|one| matches!(one.state, wire::ReleaseState::Ending | wire::ReleaseState::RolledBack))
+        .map(|one| one.id)
+        .collect();
+    let talk = match ids.as_slice() {
+        [] => format!(
+            "nothing goes back: no release has brought {subject} {version}; what a person has started is taken back by \
+             `phasegate upgrade rollback NAME`\n"
+        ),
+        [id] => {
+            format!("it goes back where release {id} has brought it: `phasegate release watch {subject}`\n")
+        }
+        ids => format!("it goes back where releases {} have brought it\n", ids.join(", ")),
+    };
+    output::talk(&talk);
+    Ok(if ids.is_empty() { Exit::No } else { Exit::Done })
 }
 
 /// Runs one verb about the feature.

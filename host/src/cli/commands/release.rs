@@ -105,18 +105,18 @@ fn has_ended(state: &ReleaseState) -> bool {
     )
 }
 
-/// The latest release of a version, if there is one.
+/// The releases of a version, the latest first.
 pub(super) fn of_version(
     client: &Client,
     subject: &str,
     version: &str,
-) -> anyhow::Result<Option<wire::ReleaseInBrief>> {
+) -> anyhow::Result<Vec<wire::ReleaseInBrief>> {
     let all: wire::Releases = client.get("/v1/releases")?;
     let wanted = ReleaseVersion::parse(version).ok();
     let is_it = |one: &wire::ReleaseInBrief| {
         one.subject == subject && ReleaseVersion::parse(&one.version).ok() == wanted
     };
-    Ok(all.releases.into_iter().find(is_it))
+    Ok(all.releases.into_iter().filter(is_it).collect())
 }
 
 fn plan(client: &Client, subject: &str, version: &str, format: OutputArgs) -> anyhow::Result<Exit> {

@@ -18,7 +18,7 @@ use crate::record::{OptOut, Registered, Write};
 use crate::release::catalogue::VERSIONS_MAX;
 use crate::release::not_through_before;
 use crate::release::{
-    End, PlannedSet, Published, PublishedVersion, Publishing, Release, ReleaseState, Withdrawn,
+    End, How, PlannedSet, Published, PublishedVersion, Publishing, Release, ReleaseState, Run, Withdrawn,
 };
 
 /// Ended releases that are kept.
@@ -152,10 +152,13 @@ fn withdraw(
         ThenBack::Stay => (End::Withdrawn, "withdrawn"),
         ThenBack::GoBack => (End::RolledBack, "rollback"),
     };
-    let mut with_it =
-        fleet.releases.all.values().rev().filter(|it| it.subject == *subject && it.version == key);
-    let latest = with_it.next().filter(|it| it.is_active() || then == ThenBack::GoBack).map(|it| it.number);
-    if let Some(number) = latest {
+    let has_brought =
+        |it: &Release| it.parts.values().any(|part| part.was_touched() && part.run != Run::Back);
+    let goes_back = |it: &Release| then == ThenBack::GoBack && has_brought(it);
+    let with_it = fleet.releases.all.values().rev().filter(|it| it.subject == *subject && it.version == key);
+    // More than one may have brought it, each to other sets.
+    let ends = with_it.filter(|it| it.is_active() || goes_back(it)).map(|it| it.number);
+    for number in ends.collect::<Vec<u64>>() {
         end_with(fleet, number, end, out);
         turn::say(fleet, number, (code, format!("{subject} {key} was withdrawn")), by, now, out);
     }
@@ -174,6 +177,20 @@ fn end_with(fleet: &mut Fleet, number: u64, end: End, out: &mut Out) {
         release.state = ReleaseState::Ending(end);
         release.paused = false;
     });
+    if end == End::RolledBack {
+        once_more(fleet, number, out);
+    }
+}
+
+/// Sets of which a way back has failed are to go back once more.
+fn once_more(fleet: &mut Fleet, number: u64, out: &mut Out) {
+    let Some(release) = fleet.releases.all.get(&number).cloned() else { return };
+    for (name, part) in &release.parts {
+        if let Run::NotBack { why } = &part.run {
+            let run = Run::Ended { how: How::Incomplete, why: why.clone(), retry_at: None };
+            turn::change(fleet, (number, name), out, |part| part.run = run);
+        }
+    }
 }
 
 /// Puts the version of a release into quarantine in the catalogue, or lets it out.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::domain::{
-    Component, Enrolment, ExtensionType, Health, InstanceId, Location, Now, ReleaseVersion, ScaleSetName,
-    SetKind,
+    Component, Enrolment, ExtensionType, Health, InstanceId, Location, Now, ReleaseVersion, Runs,
+    ScaleSetName, SetKind,
 };
 use crate::kernel::state::{Fleet, InstanceState, SetState, SetView};
 use crate::kernel::zones;
@@ -13,7 +13,7 @@ use crate::plan::{Candidate, HoldReason, withheld};
 use crate::release::{
     Child, ChildEnd, EstateView, Facts, Left, Moves, Part, Release, Run, Tally, Well, may_move,
 };
-use crate::rollout::{Purpose, Upgrade, UpgradeState};
+use crate::rollout::{MemberState, Purpose, Upgrade, UpgradeState};
 
 /// The fleet, as one release sees it.
 pub(super) struct Estate<'a> {
@@ -58,7 +58,10 @@ impl EstateView for Estate<'_> {
             Run::Runs => child.as_ref().is_none_or(|child| child.end != ChildEnd::Running),
             Run::Waits | Run::Left(_) | Run::Ended { .. } => standing == Ok(Moves::There),
             Run::Done => true,
-            Run::GoesBack | Run::Back => false,
+            Run::GoesBack => {
+                !is_rollback(set) && child.as_ref().is_some_and(|it| it.end == ChildEnd::Completed)
+            }
+            Run::Back | Run::NotBack { .. } => false,
         };
         let seen = counts.then(|| seen(set, part, to, self.now));
         let standing = standing.and_then(|moves| match moves {
@@ -75,8 +78,11 @@ impl EstateView for Estate<'_> {
             initializing: set.census().initializing().len(),
             unhealthy: set.census().unhealthy().iter().cloned().collect(),
             well: seen.map_or(Well::NotKnown, |seen| seen.well),
-            complete: seen.is_some_and(|seen| seen.complete),
+            complete: seen.is_some_and(|seen| seen.lacks == 0),
+            lacks: seen.map_or(0, |seen| seen.lacks),
+            behind: seen.is_some_and(|seen| seen.behind),
             shown: seen.is_some_and(|seen| seen.shown),
+            remains: part.run == Run::GoesBack && seen.is_some_and(|seen| seen.shown),
             completed_since: set.upgrade.as_ref().is_some_and(|latest| {
                 part.upgrade.as_ref() != Some(&latest.id)
                     && latest.state == UpgradeState::Completed
@@ -90,6 +96,11 @@ impl EstateView for Estate<'_> {
         let others = self.fleet.releases.active().filter(|other| other.number != self.release.number);
         others.into_iter().any(|other: &Arc<Release>| other.regions_in_flight().any(|there| there == region))
     }
+}
+
+/// Whether the latest upgrade of a set takes back exactly what another one has touched.
+fn is_rollback(set: &SetState) -> bool {
+    set.upgrade.as_ref().is_some_and(|latest| matches!(latest.purpose, Purpose::Rollback { .. }))
 }
 
 /// Whether a release may move a set, whatever the moment.
@@ -178,8 +189,10 @@ fn end_of(upgrade: &Upgrade, component: &Component) -> ChildEnd {
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     well: Well,
-    /// Every one that counts has the version.
-    complete: bool,
+    /// So many of those that count do not have the version.
+    lacks: usize,
+    /// One of them has come since, or again.
+    behind: bool,
     /// One has it.
     shown: bool,
 }
@@ -187,11 +200,13 @@ struct Seen {
 /// Whether the instances that count have the version and are Healthy.
 fn seen(set: &SetState, part: &Part, to: &ReleaseVersion, now: Now) -> Seen {
     let view = set.view(now);
-    let (mut complete, mut shown) = (true, false);
+    let (mut lacks, mut behind, mut shown) = (0, false, false);
     let (mut unwell, mut unknown) = (false, false);
+    let child = set.upgrade.as_ref().filter(|upgrade| part.upgrade.as_ref() == Some(&upgrade.id));
     for instance in set.members() {
         let Standing::Counts(has) = of_instance((set, &view), instance, part, to) else { continue };
-        complete &= has == Has::It;
+        lacks += usize::from(has == Has::Another);
+        behind |= has == Has::Another && is_behind(instance, part, child);
         shown |= has == Has::It;
         match instance.fold.health() {
             Health::Healthy => {}
@@ -199,12 +214,24 @@ fn seen(set: &SetState, part: &Part, to: &ReleaseVersion, now: Now) -> Seen {
             Health::Unhealthy | Health::Unknown => unwell |= !part.held_unhealthy.contains(&instance.spec.id),
         }
     }
-    let well = match (complete && !unwell, unknown) {
+    let well = match (lacks == 0 && !unwell, unknown) {
         (false, _) => Well::No,
         (true, true) => Well::NotKnown,
         (true, false) => Well::Yes,
     };
-    Seen { well, complete, shown }
+    Seen { well, lacks, behind, shown }
+}
+
+/// Whether an instance runs something else although the latest upgrade has neither left it out nor failed on it. What it
+/// runs is known: of whom nobody knows it, nothing more can be said by another upgrade.
+fn is_behind(instance: &InstanceState, part: &Part, child: Option<&Arc<Upgrade>>) -> bool {
+    let id = &instance.spec.id;
+    let was_passed = |upgrade: &Upgrade| match upgrade.members.get(id) {
+        Some(member) => !matches!(member.state, MemberState::Succeeded { .. }),
+        None => upgrade.holds.iter().any(|hold| hold.instance == *id),
+    };
+    !matches!(instance.runs_of(&part.component), Runs::Unknown { .. })
+        && !child.is_some_and(|upgrade| was_passed(upgrade))
 }
 
 /// Counts who counts, who has the version, and who is Healthy.

@@ -12,13 +12,14 @@ use crate::domain::{By, Change, Goal, Now, ReleaseId, ScaleSetName, Version};
 use crate::kernel::command::{Quarantined, StartOptions};
 use crate::kernel::memory::Memories;
 use crate::kernel::out::Out;
+use crate::kernel::refusal::Refusal;
 use crate::kernel::start::{self, Attempt};
 use crate::kernel::state::{Fleet, SetState};
 use crate::kernel::{look as set_look, rollback};
 use crate::record::Write;
 use crate::record::audit::StartWhy;
 use crate::release::{Action, Line, Part, Release, Run, Step, held, step};
-use crate::rollout::{Brake, Event, Wish};
+use crate::rollout::{Brake, Event, Purpose, Wish};
 
 /// Rounds of a turn at most: each begins or ends something, and what is left goes with the next turn.
 const ROUNDS: usize = 50;
@@ -184,7 +185,7 @@ pub(super) fn part_of(release: &mut Release, set: &SetState) -> Option<Part> {
 }
 
 /// Changes one set of a release, and records it.
-fn change(
+pub(super) fn change(
     fleet: &mut Fleet,
     (number, name): (u64, &ScaleSetName),
     out: &mut Out,
@@ -344,35 +345,61 @@ fn roll_back(
     let has = fleet.set(name).ok().and_then(|set| set.model.of(&part.component).cloned());
     let is_ours = |has: &Version| estate::is_version(has.as_str(), &release.version);
     if let Some(has) = has.filter(|has| !is_ours(has) && part.from.as_ref() != Some(has)) {
-        change(fleet, (number, name), out, |part| part.run = Run::Back);
-        let text = format!("scale set `{name}` stays as it is: it was brought to {has} since");
-        fleet.releases.dirty = true;
-        return say(fleet, number, ("set-stays", text), &By::host(), now, out);
+        let why = format!("it was brought to {has} since");
+        return stays(fleet, (number, name), why, now, out);
     }
-    let latest = fleet.set(name).ok().and_then(|set| set.upgrade.clone());
-    let is_latest = latest.as_ref().map(|upgrade| &upgrade.id) == part.upgrade.as_ref();
     let by = By { reason: Some(format!("release {} goes back", release.id)), ..By::host() };
-    let begun = if is_latest && part.tries == 1 {
-        rollback::latest(fleet, memories, (name, Brake::On), &by, now, out)
-    } else if let Some(from) = &part.from {
-        let goal = Goal::new([Change { component: part.component.clone(), to: from.clone() }]);
-        let options = StartOptions { quarantined: Quarantined::Allow, ..StartOptions::default() };
-        let releases = [release.id.clone()].into();
-        let attempt = Attempt { number: 1, why: StartWhy::Release { releases } };
-        start::begin(fleet, memories, name, goal, &options, attempt, &by, now, out)
-    } else {
-        Ok(())
-    };
+    let begun = begin_back(fleet, memories, (&release, part), name, &by, now, out);
     let upgrade = fleet.set(name).ok().and_then(|set| set.upgrade.as_ref()).map(|upgrade| upgrade.id.clone());
     match begun {
         Ok(()) => change(fleet, (number, name), out, |part| part.upgrade = upgrade),
-        Err(refusal) => {
+        Err(Refusal::NothingToRollBack(_) | Refusal::NothingToContinue(_)) => {
             change(fleet, (number, name), out, |part| part.run = Run::Back);
-            let text = format!("scale set `{name}` stays as it is: {refusal}");
+            let text = format!("scale set `{name}` has nothing that could be taken back");
             say(fleet, number, ("set-stays", text), &By::host(), now, out);
         }
+        Err(refusal) => stays(fleet, (number, name), refusal.to_string(), now, out),
     }
     fleet.releases.dirty = true;
+}
+
+/// Begins the way back of a set.
+fn begin_back(
+    fleet: &mut Fleet,
+    memories: &mut Memories,
+    (release, part): (&Release, &Part),
+    name: &ScaleSetName,
+    by: &By,
+    now: Now,
+    out: &mut Out,
+) -> Result<(), Refusal> {
+    let latest = fleet.set(name)?.upgrade.clone();
+    let mine = latest.filter(|latest| part.upgrade.as_ref() == Some(&latest.id));
+    if let Some(mine) = mine {
+        match &mine.purpose {
+            // Its way back has failed, and a person wants it once more.
+            Purpose::Rollback { .. } => {
+                return rollback::latest(fleet, memories, (name, Brake::Off), by, now, out);
+            }
+            Purpose::Forward if part.tries == 1 => {
+                return rollback::latest(fleet, memories, (name, Brake::On), by, now, out);
+            }
+            Purpose::Forward | Purpose::Manual => {}
+        }
+    }
+    let Some(from) = &part.from else { return Ok(()) };
+    let goal = Goal::new([Change { component: part.component.clone(), to: from.clone() }]);
+    let options = StartOptions { quarantined: Quarantined::Allow, ..StartOptions::default() };
+    let attempt = Attempt { number: 1, why: StartWhy::Release { releases: [release.id.clone()].into() } };
+    start::begin(fleet, memories, name, goal, &options, attempt, by, now, out)
+}
+
+/// A set of which nothing could be taken back.
+fn stays(fleet: &mut Fleet, (number, name): (u64, &ScaleSetName), why: String, now: Now, out: &mut Out) {
+    let text = format!("scale set `{name}` stays as it is: {why}");
+    change(fleet, (number, name), out, |part| part.run = Run::NotBack { why });
+    fleet.releases.dirty = true;
+    say(fleet, number, ("set-stays", text), &By::host(), now, out);
 }
 
 /// Holds the upgrades that a release wants held, and lets the others go on.

@@ -11,7 +11,8 @@ use crate::kernel::state::Fleet;
 use crate::plan::PlanInput;
 use crate::release::EstateView as _;
 use crate::release::{
-    Facts, Moves, NotBegun, Part, PlannedSet, Release, ReleasePlan, Run, Tally, plan, why_not_begun,
+    End, Facts, Moves, NotBegun, Part, PlannedSet, Release, ReleasePlan, ReleaseState, Run, Tally, Well,
+    plan, why_not_begun,
 };
 use crate::rollout::FleetView as _;
 
@@ -143,13 +144,22 @@ pub mod released {
             let facts: Option<Facts> = estate.facts(name, part);
             let open = match &part.run {
                 Run::Waits | Run::Ended { .. } => true,
-                Run::Left(_) | Run::Runs | Run::Done | Run::GoesBack | Run::Back => false,
+                // It is to go back.
+                Run::Done => part.was_touched() && release.state == ReleaseState::Ending(End::RolledBack),
+                Run::Left(_) | Run::Runs | Run::GoesBack | Run::Back | Run::NotBack { .. } => false,
             };
             let why = open.then(|| why_not_begun(release, (name, facts.as_ref()), &estate, now.at));
+            let why = why.or_else(|| unwell(release, part, facts.as_ref()?));
             let set = fleet.sets.get(name);
             let tally = set.map(|set| tally(set, part, &release.version, now));
             (name.clone(), Standing { part: part.clone(), tally, why })
         };
         release.parts.iter().map(of).collect()
     }
+}
+
+/// Why later region phases wait for a set that was through.
+fn unwell(release: &Release, part: &Part, facts: &Facts) -> Option<NotBegun> {
+    let is_unwell = release.is_active() && part.run == Run::Done && facts.well == Well::No;
+    is_unwell.then(|| NotBegun::Unwell { lacks: facts.lacks, unhealthy: facts.unhealthy.len() })
 }

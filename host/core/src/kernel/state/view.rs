@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::evidence::ASKED;
 use crate::domain::{
-    BatchOf, Component, ExtensionName, FreshIds, Health, InstanceId, Now, Protection, Timestamp, Unheard, UpgradeId,
-    WordKind,
+    BatchOf, Component, ExtensionName, FreshIds, Health, InstanceId, Now, Protection, Timestamp, Unheard,
+    UpgradeId, WordKind,
 };
 use crate::kernel::doubts;
 use crate::kernel::zones::Zone;

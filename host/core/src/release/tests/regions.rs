@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::*;
 use super::world::*;
-use crate::domain::Location;
+use crate::domain::{Location, Version};
 
 #[test]
 fn line_45_it_moves_across_regions_in_phases() {
@@ -90,6 +90,34 @@ fn a_set_that_turns_bad_holds_the_phases_behind_it() {
     assert!(held(&world), "not before it was well for a bake");
     world.pass(BAKE);
     assert!(!held(&world));
+}
+
+#[test]
+fn whoever_comes_to_a_set_that_is_done_is_brought_there_and_later_phases_wait() {
+    let mut world = World::of(strategy(), &[("c", "canary"), ("e", "eastus")]);
+    world.through();
+    assert_eq!(world.running(), ["e"]);
+    world.change("c", |set| set.behind = true);
+    assert_eq!(world.run("c"), Run::Runs, "another upgrade of the set");
+    assert!(world.said.contains(&"joins"));
+    assert_eq!(world.held(), ["e"]);
+    world.done("c");
+    assert_eq!((world.run("c"), world.held()), (Run::Done, vec!["e"]), "it was not well for a bake");
+    world.pass(BAKE);
+    assert_eq!(world.held(), Vec::<&str>::new());
+}
+
+#[test]
+fn whoever_comes_while_a_set_is_upgraded_is_no_failure_of_it() {
+    let mut world = World::of(strategy(), &[("c", "canary"), ("e", "eastus")]);
+    world.change("c", |set| {
+        (set.has, set.behind) = (Version::parse("1.1").unwrap(), true);
+        set.child.as_mut().unwrap().end = ChildEnd::Completed;
+    });
+    assert_eq!(world.run("c"), Run::Runs, "the next one");
+    world.done("c");
+    assert_eq!(world.run("c"), Run::Done);
+    assert_eq!(world.release.failed().count(), 0);
 }
 
 #[test]

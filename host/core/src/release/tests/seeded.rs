@@ -109,7 +109,9 @@ fn check(before: &World, after: &World) {
             assert!(!after.sets[name].opted_out, "{name} was opted out");
             let earlier = release.parts.values().filter(|other| other.phase < part.phase);
             let not_through = |other: &&Part| match &other.run {
-                Run::Left(_) | Run::Back | Run::Ended { how: How::Faulted, .. } => false,
+                Run::Left(_) | Run::Back | Run::NotBack { .. } | Run::Ended { how: How::Faulted, .. } => {
+                    false
+                }
                 Run::Done => other.well_since.is_none_or(|since| since + BAKE > after.now),
                 Run::Runs => !other.passed_over,
                 Run::Waits | Run::Ended { .. } | Run::GoesBack => true,

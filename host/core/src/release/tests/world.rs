@@ -51,6 +51,8 @@ pub(super) struct Set {
     /// All of its instances say skip.
     pub(super) empty: bool,
     pub(super) busy: bool,
+    /// An instance has come, or come back, with what there was before.
+    pub(super) behind: bool,
     pub(super) child: Option<Child>,
     pub(super) after: Vec<ScaleSetName>,
     /// What it had when it was begun, for the way back.
@@ -80,7 +82,7 @@ impl EstateView for World {
         } else if set.held_unhealthy && part.run != Run::Runs {
             standing = Err(Left::HeldUnhealthy);
         }
-        let complete = set.has == *to.version();
+        let complete = set.has == *to.version() && !set.behind;
         let well = if complete { set.well } else { Well::No };
         Some(Facts {
             standing,
@@ -91,6 +93,9 @@ impl EstateView for World {
             well,
             complete,
             shown: complete && !set.empty,
+            remains: false,
+            lacks: usize::from(!complete),
+            behind: set.behind,
             completed_since: false,
             retry: None,
         })
@@ -127,6 +132,7 @@ impl World {
             held_unhealthy: false,
             empty: false,
             busy: false,
+            behind: false,
             child: None,
             after: Vec::new(),
             before: None,
@@ -241,6 +247,7 @@ impl World {
         self.change(name, |set| {
             set.has = if goes_back { set.before.clone().unwrap() } else { to };
             set.child.as_mut().unwrap().end = ChildEnd::Completed;
+            set.behind = false;
         });
     }
 

@@ -71,6 +71,7 @@ fn state(release: &Release) -> wire::ReleaseState {
         ReleaseState::Ended(End::Superseded, _) => wire::ReleaseState::Superseded,
         ReleaseState::Ended(End::Withdrawn, _) => wire::ReleaseState::Withdrawn,
         ReleaseState::Ended(End::RolledBack, _) => wire::ReleaseState::RolledBack,
+        ReleaseState::Ended(End::PartlyRolledBack, _) => wire::ReleaseState::PartlyRolledBack,
     }
 }
 
@@ -85,6 +86,7 @@ fn set_state(part: &Part) -> wire::ReleaseSetState {
         Run::Ended { how: How::Cancelled, .. } => wire::ReleaseSetState::Cancelled,
         Run::GoesBack => wire::ReleaseSetState::GoingBack,
         Run::Back => wire::ReleaseSetState::Back,
+        Run::NotBack { .. } => wire::ReleaseSetState::NotBack,
     }
 }
 
@@ -160,6 +162,7 @@ fn set(name: String, standing: &Standing) -> wire::ReleaseSet {
             let then = why.as_ref().map_or_else(String::new, |why| format!("; {}", why.text()));
             (why.as_ref().map(|why| why.code().to_owned()), Some(format!("{ended}{then}")))
         }
+        Run::NotBack { why } => (Some("not-back".to_owned()), Some(why.clone())),
         Run::Waits | Run::Runs | Run::Done | Run::GoesBack | Run::Back => {
             (why.as_ref().map(|why| why.code().to_owned()), why.as_ref().map(|why| why.text()))
         }

@@ -89,9 +89,10 @@ fn is_over(brief: &wire::ReleaseInBrief) -> bool {
         + count(ReleaseSetState::Incomplete)
         + count(ReleaseSetState::Cancelled);
     let halted = brief.state == ReleaseState::Halted;
+    let ends = brief.state == ReleaseState::Ending;
     let waits =
         if halted || brief.state == ReleaseState::Paused { 0 } else { count(ReleaseSetState::Waiting) };
-    has_ended(&brief.state) || (halted && moves == 0) || (failed > 0 && moves == 0 && waits == 0)
+    has_ended(&brief.state) || (halted && moves == 0) || (failed > 0 && moves == 0 && waits == 0 && !ends)
 }
 
 #[cfg(test)]
@@ -126,6 +127,7 @@ mod tests {
             (ReleaseState::Halted, vec![(Running, 1), (Failed, 1)], false),
             (ReleaseState::Halted, vec![(Waiting, 1), (Failed, 1)], true),
             (ReleaseState::Ending, vec![(Running, 1)], false),
+            (ReleaseState::Ending, vec![(Failed, 1), (Done, 1)], false),
             (ReleaseState::Completed, vec![(Done, 1)], true),
         ] {
             assert_eq!(is_over(&brief(state.clone(), &sets)), over, "{state} {sets:?}");

@@ -1,0 +1,121 @@
+//! Ways back of releases: what is not back is never said to be.
+
+use super::estate::*;
+use crate::domain::*;
+use crate::kernel::Refusal;
+use crate::kernel::command::{Command, ReleaseCommand, ReleaseWish, StartOptions, ThenBack, Wanted};
+use crate::kernel::testing::to_version;
+use crate::release::{Release, Run};
+
+fn release(world: &World, number: u64) -> &Release {
+    &world.rig.kernel.fleet().releases.all[&number]
+}
+
+fn wish(world: &mut World, number: u64, wish: ReleaseWish) -> Result<(), Refusal> {
+    let id = release(world, number).id.clone();
+    world.ask(ReleaseCommand::Wish(id, wish))
+}
+
+fn is(world: &World, number: u64, state: &str) -> bool {
+    release(world, number).state_name() == state
+}
+
+/// Everybody has 1.1 of the agent, brought by release 1.
+fn released() -> World {
+    let mut world = World::new();
+    world.publish("contoso/agent", "1.1").unwrap();
+    world.until(|world| world.is("Completed"));
+    world
+}
+
+#[test]
+fn a_set_whose_way_back_fails_is_not_back_and_may_be_tried_once_more() {
+    let mut world = released();
+    let old = Change { component: extension("agent"), to: Version::parse("1.0").unwrap() };
+    world.broken.insert(old.clone());
+    wish(&mut world, 1, ReleaseWish::RollBack).unwrap();
+    world.until(|world| !release(world, 1).is_active());
+    assert!(is(&world, 1, "PartlyRolledBack"), "{:?}", release(&world, 1).log);
+    let not_back = |part: &crate::release::Part| matches!(&part.run, Run::NotBack { why } if !why.is_empty());
+    assert!(release(&world, 1).parts.values().all(not_back));
+    assert_eq!(world.at("1.1").len(), 8);
+
+    world.broken.clear();
+    let mut world = world.restart();
+    wish(&mut world, 1, ReleaseWish::RollBack).unwrap();
+    world.until(|world| !release(world, 1).is_active());
+    assert!(is(&world, 1, "RolledBack"), "{:?}", release(&world, 1).log);
+    assert_eq!(world.at("1.0").len(), 8);
+    assert!(wish(&mut world, 1, ReleaseWish::RollBack).is_err(), "there is nothing left of it");
+}
+
+#[test]
+fn a_way_back_waits_for_the_upgrade_that_a_person_has_started() {
+    let mut world = released();
+    let name = ScaleSetName::parse("eastus-a").unwrap();
+    world.rig.ask(Command::Start(name, to_version("v2"))).unwrap().unwrap();
+    wish(&mut world, 1, ReleaseWish::RollBack).unwrap();
+    world.until(|world| !release(world, 1).is_active());
+    assert!(is(&world, 1, "RolledBack"), "{:?}", release(&world, 1).log);
+    assert_eq!(world.at("1.0").len(), 8);
+    let has = world.set("eastus-a").model.of(&Component::Application).unwrap().as_str();
+    assert_eq!(has, "v2", "what the person wanted stands");
+}
+
+#[test]
+fn what_was_brought_further_since_stays_and_goes_back_in_its_turn() {
+    let mut world = released();
+    world.publish("contoso/agent", "1.2").unwrap();
+    world.until(|world| is(world, 2, "Completed"));
+    wish(&mut world, 1, ReleaseWish::RollBack).unwrap();
+    world.until(|world| !release(world, 1).is_active());
+    assert!(is(&world, 1, "PartlyRolledBack"));
+    assert_eq!(world.at("1.2").len(), 8, "it is somebody else's");
+    for (number, left) in [(2, "1.1"), (1, "1.0")] {
+        wish(&mut world, number, ReleaseWish::RollBack).unwrap();
+        world.until(|world| !release(world, number).is_active());
+        assert!(is(&world, number, "RolledBack"), "{:?}", release(&world, number).log);
+        assert_eq!(world.at(left).len(), 8);
+    }
+}
+
+#[test]
+fn what_several_releases_have_brought_goes_back_with_all_of_them() {
+    let mut world = World::new();
+    world.publish("contoso/agent", "1.1").unwrap();
+    world.until(|world| world.at("1.1").len() == 2);
+    wish(&mut world, 1, ReleaseWish::Stop).unwrap();
+    world.until(|world| is(world, 1, "Stopped"));
+    let (subject, version) = (subject("contoso/agent"), version("1.1"));
+    let again = ReleaseCommand::Start {
+        subject: subject.clone(),
+        version: version.clone(),
+        plan: None,
+        quarantined: crate::kernel::command::Quarantined::Refuse,
+    };
+    world.ask(again).unwrap();
+    world.until(|world| is(world, 2, "Completed"));
+    world.ask(ReleaseCommand::Withdraw { subject, version, then: ThenBack::GoBack }).unwrap();
+    world.until(|world| [1, 2].iter().all(|number| !release(world, *number).is_active()));
+    assert_eq!(world.at("1.0").len(), 8, "{:?}", release(&world, 1).log);
+}
+
+#[test]
+fn an_instance_that_says_skip_on_the_way_back_of_several_steps_is_told() {
+    let mut world = released();
+    let agent = (ExtensionName::parse("agent").unwrap(), Some(Version::parse("1.1").unwrap()));
+    let wanted = Wanted { extensions: vec![agent], to: Version::parse("v2").ok(), ..Wanted::default() };
+    let name = ScaleSetName::parse("eastus-a").unwrap();
+    let options = StartOptions { wanted, ..StartOptions::default() };
+    world.rig.ask(Command::Start(name.clone(), options)).unwrap().unwrap();
+    world.until(|world| world.set("eastus-a").active().is_none());
+    // Its latest upgrade is another one, so the way back is an upgrade to what was there before.
+    let held = InstanceId::parse("2").unwrap();
+    let word = Command::Word(name, held, WordKind::Skip, None);
+    let by = By { reason: Some("left".to_owned()), ..By::host() };
+    world.rig.ask_as(by, word).unwrap().unwrap();
+    wish(&mut world, 1, ReleaseWish::RollBack).unwrap();
+    world.until(|world| !release(world, 1).is_active());
+    assert!(is(&world, 1, "PartlyRolledBack"), "{:?}", release(&world, 1).log);
+    assert_eq!(world.at("1.0").len(), 7);
+}
