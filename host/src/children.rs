@@ -5,9 +5,11 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::os::fd::{BorrowedFd, RawFd};
+use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, getpid, waitid, waitpid};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -40,6 +42,7 @@ impl Drop for OwnChild {
 /// # Errors
 /// When the system does not start it.
 pub fn spawn(command: &mut tokio::process::Command) -> io::Result<(tokio::process::Child, Option<OwnChild>)> {
+    keep_page_map(command);
     if !*INHERITS {
         return Ok((command.spawn()?, None));
     }
@@ -65,6 +68,38 @@ pub fn spawn_plain(
     let id = i32::try_from(child.id()).ok();
     own.extend(id);
     Ok((child, id.map(OwnChild)))
+}
+
+/// The descriptor of the page map that Wasmtime keeps open for the whole life of this process.
+static PAGE_MAP: OnceLock<RawFd> = OnceLock::new();
+
+/// Keeps the page map from a program. Wasmtime opens it anew in each child, between fork and exec, in the place of the one of
+/// this process, and then it is no longer closed on exec.
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "the hook runs between fork and exec and makes one system call")]
+fn keep_page_map(command: &mut tokio::process::Command) {
+    let Some(map) = PAGE_MAP.get().copied().or_else(find_page_map) else { return };
+    let map = *PAGE_MAP.get_or_init(|| map);
+    let hook = move || {
+        // SAFETY: whatever has this number now is open in the child, or the call fails.
+        let map = unsafe { BorrowedFd::borrow_raw(map) };
+        _ = fcntl_setfd(map, FdFlags::CLOEXEC);
+        Ok(())
+    };
+    // SAFETY: the hook neither allocates nor takes locks; it captures one number.
+    unsafe { command.pre_exec(hook) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn keep_page_map(_: &mut tokio::process::Command) {}
+
+#[cfg(target_os = "linux")]
+fn find_page_map() -> Option<RawFd> {
+    let entries = std::fs::read_dir("/proc/self/fd").ok()?;
+    let is_it = |entry: &std::fs::DirEntry| {
+        std::fs::read_link(entry.path()).is_ok_and(|to| to.starts_with("/proc") && to.ends_with("pagemap"))
+    };
+    entries.flatten().find(is_it)?.file_name().to_str()?.parse().ok()
 }
 
 /// Whether orphans come to this process.

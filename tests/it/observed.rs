@@ -91,6 +91,7 @@ sources = [
   { name = "page", requestPath = "/{id}" },
   { name = "line", protocol = "tcp", send = "GET / HTTP/1.0\r\n\r\n", expect = "Connection" },
   { name = "nowhere", port = 1 },
+  { name = "open", protocol = "exec", command = ["ls", "-l", "/proc/self/fd"] },
 ]
 "#;
     let (site, _answers) = site(sources);
@@ -108,7 +109,7 @@ sources = [
     let observation = &explained["observation"];
     let answers = observation["answers"].as_array().unwrap();
     let names: Vec<&str> = answers.iter().map(|answer| answer["source"].as_str().unwrap()).collect();
-    assert_eq!(names, ["health", "page", "line", "nowhere"], "{explained}");
+    assert_eq!(names, ["health", "page", "line", "nowhere", "open"], "{explained}");
     let text = observation.to_string();
     for part in [
         "exit-code",
@@ -120,6 +121,7 @@ sources = [
     ] {
         assert!(text.contains(part), "{part}: {explained}");
     }
+    assert!(text.contains("/dev/null") && !text.contains("pagemap"), "it inherits nothing: {explained}");
     let address = seen["address"].as_str().unwrap();
     assert!(text.contains(&format!("\"{address}\"")), "{explained}");
     let component = repository().join("plugins/azure-health/azure-health.wasm").display().to_string();

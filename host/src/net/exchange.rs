@@ -35,7 +35,7 @@ const READ_AT_ONCE: usize = 4 * 1024;
 /// A whole response.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// Up to 599.
+    /// 100 to 599.
     pub(crate) status: u16,
     /// Those that were to be kept, as they came.
     pub(crate) headers: HeaderMap,

@@ -51,7 +51,7 @@ pub(super) async fn probe_http2(
     let mut request = request("GET", &target(settings), address, settings)?;
     add(&mut request, "accept-encoding", "gzip");
     let Whole { status, headers, body, trailers: _ } = once(address, settings, tls, request, None).await?;
-    if status > 599 {
+    if !(100..=599).contains(&status) {
         return Err(failure::invalid(&ResponseError::Status(status).to_string()));
     }
     let body = decoded(&headers, body, settings.body_max).map_err(|error| match error {

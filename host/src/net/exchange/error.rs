@@ -31,7 +31,7 @@ pub(crate) enum ResponseError {
     #[error("its status line has no status of three digits")]
     StatusLine,
     /// The status means nothing.
-    #[error("status {0} (limit 599)")]
+    #[error("status {0} (100 to 599)")]
     Status(u16),
     /// By its name, or by its line where it has none.
     #[error("header {0} is not valid")]

@@ -111,7 +111,7 @@ impl Reader {
 
     /// Begins the body, or waits for the next head after an interim answer.
     fn begin(&mut self, head: Head, reading: Reading<'_>) -> Result<(), ResponseError> {
-        if head.status > 599 {
+        if !(100..=599).contains(&head.status) {
             return Err(ResponseError::Status(head.status));
         }
         // 101 is an answer: it is not followed by another one.

@@ -75,7 +75,8 @@ async fn what_is_not_http_is_an_invalid_response() {
             "HTTP/1.1 two OK\r\n\r\n",
             "not a valid HTTP response: its status line has no status of three digits",
         ),
-        ("HTTP/1.1 999 No\r\n\r\n", "not a valid HTTP response: status 999 (limit 599)"),
+        ("HTTP/1.1 099 No\r\n\r\n", "not a valid HTTP response: status 99 (100 to 599)"),
+        ("HTTP/1.1 999 No\r\n\r\n", "not a valid HTTP response: status 999 (100 to 599)"),
     ] {
         assert_eq!(check(bytes).await, expected, "{bytes:?}");
     }

@@ -51,7 +51,8 @@ pub(super) async fn ask(source: &TcpSource, body_max: usize, target: &Target) ->
                 sent => sent.map_err(|error| failure::broken(&address, &error))?,
             }
         }
-        body = match expect.get(turn) {
+        let expected = expect.get(turn).map(|text| in_text(text, facts(target)));
+        body = match &expected {
             Some(expected) => until(&mut stream, &mut heard, expected, (&address, secret.as_ref())).await?,
             // In the last turn everything up to the close is the answer; in one before nothing is waited for.
             None if turn + 1 == turns => to_the_end(&mut stream, &mut heard, &address).await?,

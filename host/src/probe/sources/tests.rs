@@ -194,12 +194,12 @@ async fn a_dialogue_goes_by_turns() {
         stream.write_all(b"come\r\nextra").await.unwrap();
         let count = stream.read(&mut line).await.unwrap();
         assert_eq!(&line[..count], b"STATS\r\n");
-        stream.write_all(b" a 1\r\nEND\r\nmore").await.unwrap();
+        stream.write_all(b" a 1\r\ndb-1 END\r\nmore").await.unwrap();
     })
     .await;
-    let dialogue = tcp(&["HELLO {id}\r\n", "STATS\r\n"], &["\r\n", "END\r\n"]);
+    let dialogue = tcp(&["HELLO {id}\r\n", "STATS\r\n"], &["come\r\n", "{id} END\r\n"]);
     let got = of(&address, source(SourceKind::Tcp(Box::new(dialogue)))).await;
-    assert_eq!(got, r#"200 [] "extra a 1\r\nEND\r\n""#);
+    assert_eq!(got, r#"200 [] "extra a 1\r\ndb-1 END\r\n""#);
 
     let closes = serve(|mut stream| async move { _ = stream.write_all(b"-ERR no s3cret\r\n").await }).await;
     let dialogue = tcp(&["X"], &["+OK"]);
