@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// So many times may a mistake be told one by one; more of the same are one problem with a count.
 const ALIKE_MAX: usize = 3;
 
+/// The same, where each time another value is wrong.
+const OF_A_KIND_MAX: usize = 10;
+
 /// So many further lines are named of a mistake that is told once.
 const LINES_MAX: usize = 4;
 
@@ -43,6 +46,17 @@ pub struct Again {
     pub times: usize,
     /// The lines of the next few.
     pub lines: Vec<usize>,
+    /// Whether it is the same to the letter, or the same about other values.
+    pub values: Values,
+}
+
+/// Whether a mistake that is made again is about the same value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Values {
+    /// Always the same.
+    Same,
+    /// Each time another one.
+    Other,
 }
 
 impl Problem {
@@ -70,9 +84,13 @@ impl fmt::Display for Problem {
 
 impl fmt::Display for Again {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { times, lines } = self;
+        let Self { times, lines, values } = self;
         let shown: Vec<String> = lines.iter().map(usize::to_string).collect();
-        write!(f, "{times} times, also in lines {}", shown.join(", "))?;
+        let with = match values {
+            Values::Same => "",
+            Values::Other => " with other values",
+        };
+        write!(f, "{times} times{with}, also in lines {}", shown.join(", "))?;
         match times.saturating_sub(lines.len().saturating_add(1)) {
             0 => Ok(()),
             more => write!(f, " and {more} more"),
@@ -94,12 +112,15 @@ impl Problems {
     /// Sorts what was found, and makes one of a mistake that is made over and over.
     #[must_use]
     pub fn new(path: &Path, found: Vec<Problem>) -> Self {
-        let mut alike: BTreeMap<(String, String, Option<String>), Vec<Problem>> = BTreeMap::new();
-        for problem in found {
-            let identity = (without_numbers(&problem.key), problem.message.clone(), problem.hint.clone());
-            alike.entry(identity).or_default().push(problem);
-        }
-        let mut list: Vec<Problem> = alike.into_values().flat_map(once).collect();
+        let same = |problem: &Problem| (problem.message.clone(), problem.hint.clone());
+        let list = gathered(found, Values::Same, same);
+        let kind = |problem: &Problem| {
+            (without_values(&problem.message), problem.hint.as_deref().map(without_values))
+        };
+        let (once, again): (Vec<Problem>, Vec<Problem>) =
+            list.into_iter().partition(|problem| problem.again.is_none());
+        let mut list = gathered(once, Values::Other, kind);
+        list.extend(again);
         list.sort();
         Self { path: path.to_owned(), list }
     }
@@ -111,17 +132,38 @@ impl Problems {
     }
 }
 
+/// Makes one of those that are the same by what is told of them.
+fn gathered<T: Ord>(found: Vec<Problem>, values: Values, of: impl Fn(&Problem) -> T) -> Vec<Problem> {
+    let mut alike: BTreeMap<(String, T), Vec<Problem>> = BTreeMap::new();
+    for problem in found {
+        alike.entry((without_numbers(&problem.key), of(&problem))).or_default().push(problem);
+    }
+    alike.into_values().flat_map(|alike| once(alike, values)).collect()
+}
+
 /// The first of many that are alike.
-fn once(mut alike: Vec<Problem>) -> Vec<Problem> {
-    if alike.len() <= ALIKE_MAX {
+fn once(mut alike: Vec<Problem>, values: Values) -> Vec<Problem> {
+    let max = match values {
+        Values::Same => ALIKE_MAX,
+        Values::Other => OF_A_KIND_MAX,
+    };
+    if alike.len() <= max {
         return alike;
     }
     alike.sort();
     let times = alike.len();
-    let lines = alike.iter().skip(1).take(LINES_MAX).map(|problem| problem.place.line).collect();
+    let lines: Vec<usize> = alike.iter().skip(1).take(LINES_MAX).map(|problem| problem.place.line).collect();
     alike.truncate(1);
-    alike.iter_mut().for_each(|first| first.again = Some(Again { times, lines: Vec::clone(&lines) }));
+    alike.iter_mut().for_each(|first| first.again = Some(Again { times, lines: lines.clone(), values }));
     alike
+}
+
+/// A message without what is quoted in it, and without numbers.
+fn without_values(text: &str) -> String {
+    let outside = |(index, piece): (usize, &str)| (index % 2 == 0).then(|| piece.to_owned());
+    let quotes = ['`', '"'];
+    let pieces = text.split(quotes).enumerate().filter_map(outside);
+    pieces.collect::<String>().chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
 /// The path of a key without the numbers of elements, which is the same for all elements of an array.

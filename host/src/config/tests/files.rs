@@ -82,3 +82,22 @@ fn a_mistake_that_is_made_over_and_over_is_told_once() {
     let problems = parse(&text.replace("zonee", "zone = 'a'\nupdateDomain"), Path::new("f"));
     assert!(problems.is_ok(), "{problems:?}");
 }
+
+#[test]
+fn a_mistake_of_one_kind_about_many_values_is_told_once_and_about_a_few_one_by_one() {
+    let with = |count: usize| {
+        let mut text =
+            sample_with("id = \"0\"\naddress = \"127.0.0.1:9100\"", "id = \"a\"\naddress = \"a:1\"");
+        for id in 1..=count {
+            text.push_str(&format!(
+                "[[scaleSets.instances]]\nid = \"{id}\"\naddress = \"db-{id}.example.com\"\n"
+            ));
+        }
+        problems(&text)
+    };
+    assert_eq!(with(10).lines().count(), 10, "{}", with(10));
+    let many = with(900);
+    assert_eq!(many.lines().count(), 1, "{many}");
+    assert!(many.contains("`db-1.example.com`") || many.contains("\"db-1.example.com\""), "{many}");
+    assert!(many.contains("900 times with other values, also in lines"), "{many}");
+}
