@@ -14,6 +14,7 @@ use rustix::fs::{Access as Right, access};
 use super::Config;
 use crate::access::{Access, TokenSource};
 use crate::catalogue::CHECKER_PATH;
+use crate::discovery;
 use crate::drivers::DriverConfig;
 use crate::drivers::kind::Needs;
 use crate::drivers::settings::{Settings, SettingsError, SettingsFiles, read_protected};
@@ -21,6 +22,7 @@ use crate::drivers::template::{Template, TemplateValues, Wish};
 use crate::keys::{Problem, Problems};
 use crate::net::placed::is_placed;
 use crate::net::serve_tls::{self, TlsFiles};
+use crate::net::tls::VerifiedTls;
 use crate::plugins::config::ComponentSource;
 use crate::plugins::fetch::{Credentials, FetchConfig};
 use crate::plugins::signature;
@@ -44,7 +46,7 @@ pub fn machine_problems(config: &Config, search_path: Option<&OsStr>) -> Problem
             }
             ComponentSource::Builtin(_) | ComponentSource::Remote(_) => {}
         }
-        checker.fetch(index, &plugin.fetch);
+        checker.fetch(&format!("plugins[{index}].fetch"), &plugin.fetch);
         if let Some(Err(error)) = plugin.signature.as_ref().map(signature::keys) {
             checker.report(&format!("plugins[{index}].signature"), error.to_string());
         }
@@ -53,10 +55,19 @@ pub fn machine_problems(config: &Config, search_path: Option<&OsStr>) -> Problem
         let at = config.place(index);
         checker.identity(at, set);
         checker.sources(at, &set.health.sources);
+        if let Some(discovery::Source::Http(source)) =
+            config.discoveries.get(&set.name).map(|one| &one.source)
+        {
+            checker.trusts(&format!("{at}.discovery.http"), source.ca_file.as_deref());
+        }
         checker.driver(at, set, search_path);
     }
     for (subject, one) in &config.catalogue {
         checker.type_checker(&format!("extensionTypes `{subject}`.checker"), &one.checker);
+        if let Some(source) = &one.source {
+            // Secrets may come later, as they are read anew each time; what trusts nobody never helps.
+            checker.trusts(&format!("extensionTypes `{subject}`"), source.fetch.ca_file.as_deref());
+        }
     }
     Problems::new(&config.path, checker.problems)
 }
@@ -90,6 +101,24 @@ impl Checker<'_> {
             Err(error) => format!("cannot read `{shown}`: {}", cause(&error)),
         };
         self.report(key, message);
+    }
+
+    /// A file with a secret, or with certificates that are trusted: then one of them must be of use.
+    fn trusted_or_secret(&mut self, name: &str, key: &str, path: &Path) {
+        let before = self.problems.len();
+        self.readable_file(key, path);
+        if name == "caFile"
+            && self.problems.len() == before
+            && let Err(error) = VerifiedTls::load(path)
+        {
+            self.report(key, error.to_string());
+        }
+    }
+
+    fn trusts(&mut self, at: &str, ca_file: Option<&Path>) {
+        if let Some(path) = ca_file {
+            self.trusted_or_secret("caFile", &format!("{at}.caFile"), path);
+        }
     }
 
     fn access(&mut self, access: &Access) {
@@ -140,7 +169,7 @@ impl Checker<'_> {
         self.report("server.dataDir", message);
     }
 
-    fn fetch(&mut self, index: usize, fetch: &FetchConfig) {
+    fn fetch(&mut self, at: &str, fetch: &FetchConfig) {
         let FetchConfig { ca_file, timeout: _, credentials } = fetch;
         let mut files = vec![("caFile", ca_file.as_deref())];
         match credentials {
@@ -152,7 +181,7 @@ impl Checker<'_> {
         }
         for (name, path) in files {
             if let Some(path) = path {
-                self.readable_file(&format!("plugins[{index}].fetch.{name}"), path);
+                self.trusted_or_secret(name, &format!("{at}.{name}"), path);
             }
         }
     }
@@ -208,7 +237,7 @@ impl Checker<'_> {
             ];
             for (name, path) in files {
                 if let Some(path) = path {
-                    self.readable_file(&format!("{key}.{name}"), path);
+                    self.trusted_or_secret(name, &format!("{key}.{name}"), path);
                 }
             }
         }
@@ -250,7 +279,7 @@ impl Checker<'_> {
     fn hooks(&mut self, at: &str, set: &ScaleSet<DriverConfig>, search_path: Option<&OsStr>) {
         let hooks = set.driver.hooks();
         for (kind, path) in hooks.certificates() {
-            self.readable_file(&format!("{at}.driver.hooks.{kind}.caFile"), path);
+            self.trusts(&format!("{at}.driver.hooks.{kind}"), Some(path));
         }
         // A folder that is not there is reported once.
         if !hooks.working_dir().is_dir() {

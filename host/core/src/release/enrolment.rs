@@ -27,6 +27,8 @@ pub enum Left {
     HeldUnhealthy,
     /// It had the version by a release before, and a person has taken it back since.
     TakenBack,
+    /// It failed with the version in a release before, as often as it was to be tried.
+    FailedBefore,
     /// The configuration has it no longer.
     Gone,
     /// The release ended before its turn.
@@ -47,6 +49,7 @@ impl Left {
             Self::NotComparable => "not-comparable",
             Self::HeldUnhealthy => "held-unhealthy",
             Self::TakenBack => "taken-back",
+            Self::FailedBefore => "failed-before",
             Self::Gone => "gone",
             Self::Ended => "release-ended",
         }
@@ -65,6 +68,9 @@ impl Left {
             Self::NotComparable => "what it has is not a version of two to four numbers",
             Self::HeldUnhealthy => "more of it is unhealthy than its policy allows",
             Self::TakenBack => "it was taken back from this version; a person's start brings it again",
+            Self::FailedBefore => {
+                "it failed with this version in an earlier release; a person's start tries it again"
+            }
             Self::Gone => "the configuration has it no longer",
             Self::Ended => "the release ended before its turn",
         }

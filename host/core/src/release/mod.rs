@@ -35,3 +35,4 @@ pub use strategy::{Strategy, StrategyProblem, Unlisted};
 
 #[cfg(test)]
 mod tests;
+mod wind_up;

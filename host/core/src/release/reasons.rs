@@ -121,9 +121,13 @@ impl NotBegun {
             Self::Initializing { count } => format!("{count} instances are Initializing"),
             Self::Retry { at } => format!("failed, and is tried again at {at}"),
             Self::Failed => {
-                "failed, and was tried often enough; `phasegate release approve` goes on without it".to_owned()
+                "failed, and was tried often enough; a person's `phasegate upgrade retry` tries it again".to_owned()
             }
-            Self::Cancelled => "a person ended its upgrade; `phasegate release approve` goes on without it".to_owned(),
+            Self::Cancelled => {
+                "a person ended its upgrade; `phasegate release approve --region-phase N` lets what waits for it begin, \
+                 and `phasegate upgrade start` brings it there"
+                    .to_owned()
+            }
             Self::Incomplete => {
                 "its upgrade came to its end, and an eligible instance does not have the version".to_owned()
             }

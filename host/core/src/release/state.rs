@@ -239,6 +239,9 @@ pub struct Release {
     /// Whoever started it wants it in spite of any quarantine, also of a set's own.
     #[serde(default)]
     pub forced: bool,
+    /// Nobody has started it: it began because a version was published or a set takes part again, whoever did that.
+    #[serde(default)]
+    pub by_itself: bool,
     /// When.
     pub started_at: Timestamp,
     /// The same as a date.
@@ -275,7 +278,7 @@ impl Release {
     /// Whether a person has started it.
     #[must_use]
     pub fn is_a_persons(&self) -> bool {
-        self.by != Actor::Host
+        self.by != Actor::Host && !self.by_itself
     }
 
     /// A copy without its sets.

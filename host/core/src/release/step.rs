@@ -11,6 +11,7 @@ use super::estate::{Child, ChildEnd, EstateView, Facts, Well};
 use super::gates::{Gates, Looked, forget_excuses};
 use super::reasons::{NotBegun, REFUSED_AGAIN, judge};
 use super::state::{End, How, Part, Release, ReleaseState, Run};
+use super::wind_up::wind_up;
 use crate::domain::{Location, ScaleSetName, Timestamp};
 
 /// What follows from a step.
@@ -293,6 +294,7 @@ fn is_decided_by_people(left: Left) -> bool {
         | Left::NotComparable
         | Left::HeldUnhealthy
         | Left::TakenBack
+        | Left::FailedBefore
         | Left::Ended => false,
     }
 }
@@ -311,7 +313,7 @@ fn abort_together(release: &mut Release, out: &mut Step) {
     }
 }
 
-fn cancel(release: &mut Release, name: &ScaleSetName, out: &mut Step) {
+pub(super) fn cancel(release: &mut Release, name: &ScaleSetName, out: &mut Step) {
     if let Some(part) = release.parts.get_mut(name).filter(|part| part.run == Run::Runs && !part.cancelling) {
         part.cancelling = true;
         out.changed.insert(name.clone());
@@ -343,11 +345,9 @@ fn go_on(release: &mut Release, estate: &dyn EstateView, now: Timestamp, out: &m
     let is_over = |part: &Part| match &part.run {
         // It joins when it is well.
         Run::Left(Left::HeldUnhealthy) => false,
-        Run::Left(_)
-        | Run::Done
-        | Run::Back
-        | Run::NotBack { .. }
-        | Run::Ended { how: How::Faulted, retry_at: None, .. } => true,
+        Run::Left(_) | Run::Done | Run::Back | Run::NotBack { .. } | Run::Ended { retry_at: None, .. } => {
+            true
+        }
         Run::Waits | Run::Runs | Run::GoesBack | Run::Ended { .. } => false,
     };
     if release.state == ReleaseState::Running && release.parts.values().all(is_over) {
@@ -359,7 +359,7 @@ fn go_on(release: &mut Release, estate: &dyn EstateView, now: Timestamp, out: &m
     begin(release, (&looked, may), estate, now, out);
 }
 
-fn end(release: &mut Release, end: End, now: Timestamp, out: &mut Step) {
+pub(super) fn end(release: &mut Release, end: End, now: Timestamp, out: &mut Step) {
     release.state = ReleaseState::Ended(end, now);
     out.head_changed = true;
     out.wake_at = None;
@@ -433,75 +433,4 @@ fn begin(
             release.looked = None;
         }
     }
-}
-
-/// Ends what is in flight, takes back what is to be taken back, region by region, and ends.
-fn wind_up(release: &mut Release, estate: &dyn EstateView, how: End, now: Timestamp, out: &mut Step) {
-    let running: Vec<ScaleSetName> = release
-        .parts
-        .iter()
-        .filter(|(_, part)| part.run == Run::Runs)
-        .map(|(name, _)| name.clone())
-        .collect();
-    for name in &running {
-        cancel(release, name, out);
-    }
-    if !running.is_empty() {
-        return;
-    }
-    if how == End::RolledBack && take_back(release, estate, out) {
-        return;
-    }
-    let open: Vec<ScaleSetName> = release
-        .parts
-        .iter()
-        .filter(|(_, part)| part.run == Run::Waits)
-        .map(|(name, _)| name.clone())
-        .collect();
-    for name in open {
-        if let Some(part) = release.parts.get_mut(&name) {
-            part.run = Run::Left(Left::Ended);
-            out.changed.insert(name);
-        }
-    }
-    let is_left = |part: &Part| matches!(part.run, Run::NotBack { .. });
-    let is_partly = how == End::RolledBack && release.parts.values().any(is_left);
-    end(release, if is_partly { End::PartlyRolledBack } else { how }, now, out);
-}
-
-/// Takes one region after the other back, the latest region phase first. Gives whether that goes on.
-fn take_back(release: &mut Release, estate: &dyn EstateView, out: &mut Step) -> bool {
-    if release.parts.values().any(|part| part.run == Run::GoesBack) {
-        return true;
-    }
-    // Whoever is out by now, by a person's word or by the file, stays as it is.
-    let is_left = |part: &Part| {
-        part.was_touched() && !matches!(part.run, Run::Back | Run::NotBack { .. } | Run::Left(_))
-    };
-    let next = release.parts.values().filter(|part| is_left(part));
-    let next = next.max_by(|a, b| a.phase.cmp(&b.phase).then_with(|| b.location.cmp(&a.location)));
-    let Some(region) = next.map(|part| part.location.clone()) else { return false };
-    if release.strategy.paired(&region).any(|pair| estate.is_in_flight_elsewhere(pair)) {
-        return true;
-    }
-    let names: Vec<ScaleSetName> = release
-        .parts
-        .iter()
-        .filter(|(_, part)| part.location == region && is_left(part))
-        // What runs there ends first, a person's upgrade too; its end is an event.
-        .filter(|(name, part)| estate.facts(name, part).is_none_or(|facts| facts.busy.is_none()))
-        .map(|(name, _)| name.clone())
-        .collect();
-    if names.is_empty() {
-        return true;
-    }
-    out.actions.push(Action::Say("goes-back", format!("region {region} goes back")));
-    for name in names {
-        if let Some(part) = release.parts.get_mut(&name) {
-            part.run = Run::GoesBack;
-            out.changed.insert(name.clone());
-            out.actions.push(Action::RollBack(name));
-        }
-    }
-    true
 }

@@ -109,3 +109,26 @@ fn the_data_directory_must_be_one_or_be_creatable() {
     insta::assert_snapshot!(said("token"), @"[DIR]/f.toml:3:11: server.dataDir: `[DIR]/token` is not a directory");
     insta::assert_snapshot!(said("token/a/b"), @"[DIR]/f.toml:3:11: server.dataDir: `[DIR]/token/a/b` cannot be created: `[DIR]/token` is not a directory");
 }
+
+#[test]
+fn a_file_of_authorities_has_one_wherever_it_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    prepare(directory.path());
+    let pem = directory.path().join("ca.pem");
+    fs::write(&pem, "no certificate\n").unwrap();
+    let key = "caFile = 'ca.pem'";
+    let text = FILE.replace("COMMAND", "sh").replace(
+        "[scaleSets.driver]",
+        &format!(
+            "[scaleSets.health]\nsources = [{{ protocol = 'https', {key} }}]\n\
+             [scaleSets.discovery]\nhttp = {{ url = 'https://h/', {key} }}\n[scaleSets.driver]\n\
+             hooks.beforeBatch = {{ url = 'https://h/', {key} }}"
+        ),
+    );
+    let config = parse(&text, &directory.path().join("f.toml")).unwrap();
+    let said = machine_problems(&config, Some(OsStr::new("/usr/bin:/bin"))).to_string();
+    assert_eq!(said.matches("holds no usable certificate").count(), 3, "{said}");
+    fs::write(&pem, include_bytes!("../../drivers/http/testdata/ca.pem")).unwrap();
+    let said = machine_problems(&config, Some(OsStr::new("/usr/bin:/bin"))).to_string();
+    assert_eq!(said, "");
+}

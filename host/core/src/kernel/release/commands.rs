@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::estate::was_taken_back;
+use super::estate::said_before;
 use super::turn::{self, part_of};
 use super::view::{self, Planned};
 use crate::domain::{
@@ -224,13 +224,13 @@ pub(super) fn begin_by_itself(fleet: &mut Fleet, by: &By, now: Now, out: &mut Ou
             continue;
         }
         let planned = view::planned(fleet, &subject, &version, now);
-        // What a person has taken back since stays so.
+        // What a person has taken back since stays so, and what has failed often enough.
         let is_new = |set: &PlannedSet| {
-            set.has_to_move() && !was_taken_back(fleet, &set.name, (&subject, &version), None)
+            set.has_to_move() && said_before(fleet, &set.name, (&subject, &version), None).is_none()
         };
         if planned.plan.phases.iter().flat_map(|phase| &phase.sets).any(is_new) {
             // Whatever speaks against it speaks against a person's start, too, and is told then.
-            let _ = begin(fleet, planned, Quarantined::Refuse, by, now, out);
+            let _ = begin(fleet, planned, Starts::ByItself, by, now, out);
         }
     }
 }
@@ -284,14 +284,23 @@ fn start(
         }
         put(fleet, published, out);
     }
-    begin(fleet, planned, quarantined, by, now, out)
+    begin(fleet, planned, Starts::ByAPerson(quarantined), by, now, out)
+}
+
+/// Who wants a release to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Starts {
+    /// Nobody: a version was published, or a set takes part again.
+    ByItself,
+    /// A person, and what of a quarantine.
+    ByAPerson(Quarantined),
 }
 
 /// Begins a release; one of an older version that runs gives way to it.
 fn begin(
     fleet: &mut Fleet,
     planned: Planned,
-    quarantined: Quarantined,
+    starts: Starts,
     by: &By,
     now: Now,
     out: &mut Out,
@@ -329,7 +338,8 @@ fn begin(
         state: ReleaseState::Running,
         paused: false,
         excused: std::collections::BTreeMap::new(),
-        forced: quarantined == Quarantined::Allow,
+        forced: starts == Starts::ByAPerson(Quarantined::Allow),
+        by_itself: starts == Starts::ByItself,
         log: imbl::Vector::new(),
         parts: imbl::OrdMap::new(),
         looked: None,

@@ -11,7 +11,8 @@ use crate::kernel::state::{Fleet, InstanceState, SetState, SetView};
 use crate::kernel::zones;
 use crate::plan::{Candidate, HoldReason, withheld};
 use crate::release::{
-    Child, ChildEnd, EstateView, Facts, Left, Moves, Part, Release, Run, Tally, Well, may_move,
+    Child, ChildEnd, End, EstateView, Facts, How, Left, Moves, Part, Release, ReleaseState, Run, Tally, Well,
+    may_move,
 };
 use crate::rollout::{MemberState, Purpose, Upgrade, UpgradeState};
 
@@ -23,24 +24,31 @@ pub(super) struct Estate<'a> {
 }
 
 impl Estate<'_> {
-    /// Whether a set had the version by a release before, and what is wanted there is less since.
-    fn was_taken_back(&self, name: &ScaleSetName) -> bool {
+    /// What a release before has said of the version for a set.
+    fn said_before(&self, name: &ScaleSetName) -> Option<Left> {
         let Release { subject, version, number, .. } = self.release;
-        was_taken_back(self.fleet, name, (subject, version), Some(*number))
+        said_before(self.fleet, name, (subject, version), Some(*number))
     }
 }
 
-/// Whether a release that has ended brought a version to a set, where it is to come up to it once more: somebody has
-/// taken it back, and that was said last.
-pub(super) fn was_taken_back(
+/// Why a set that is to come up to a version does not do so by itself once more: a release that has ended has brought it
+/// there, and somebody has taken it back since or ended its upgrade; or it has failed as often as it was to be tried.
+pub(super) fn said_before(
     fleet: &Fleet,
     name: &ScaleSetName,
     (subject, version): (&ExtensionType, &ReleaseVersion),
     but: Option<u64>,
-) -> bool {
-    let others = fleet.releases.all.values().filter(|it| !it.is_active() && Some(it.number) != but);
-    let mut same = others.filter(|it| it.subject == *subject && it.version == *version);
-    same.any(|it| it.parts.get(name).is_some_and(|part| part.run == Run::Done))
+) -> Option<Left> {
+    let ended = fleet.releases.all.values().rev().filter(|it| !it.is_active() && Some(it.number) != but);
+    let mut same = ended.filter(|it| it.subject == *subject && it.version == *version);
+    same.find_map(|it| match &it.parts.get(name)?.run {
+        Run::Done | Run::Ended { how: How::Cancelled, .. } => Some(Left::TakenBack),
+        // Where a newer version came first, its tries were not over.
+        Run::Ended { how: How::Faulted | How::Incomplete, .. } => {
+            matches!(it.state, ReleaseState::Ended(End::Completed, _)).then_some(Left::FailedBefore)
+        }
+        Run::Waits | Run::Left(_) | Run::Runs | Run::GoesBack | Run::Back | Run::NotBack { .. } => None,
+    })
 }
 
 impl EstateView for Estate<'_> {
@@ -64,13 +72,21 @@ impl EstateView for Estate<'_> {
             Run::Back | Run::NotBack { .. } => false,
         };
         let seen = counts.then(|| seen(set, part, to, self.now));
-        let standing = standing.and_then(|moves| match moves {
-            Moves::Up if !self.release.is_a_persons() && self.was_taken_back(name) => Err(Left::TakenBack),
-            Moves::Up if part.run != Run::Runs && is_too_unhealthy(self.fleet, set) => {
-                Err(Left::HeldUnhealthy)
-            }
-            Moves::Up | Moves::There => Ok(moves),
-        });
+        let lacks = seen.is_some_and(|seen| seen.lacks > 0) && part.tries == 0;
+        let before = match standing {
+            Ok(_) if self.release.is_a_persons() => None,
+            Ok(Moves::Up) => self.said_before(name),
+            // It failed, and the version is wanted there still.
+            Ok(Moves::There) if lacks => self.said_before(name).filter(|left| *left == Left::FailedBefore),
+            Ok(Moves::There) | Err(_) => None,
+        };
+        let standing =
+            standing.and_then(|moves| before.map_or(Ok(moves), Err)).and_then(|moves| match moves {
+                Moves::Up if part.run != Run::Runs && is_too_unhealthy(self.fleet, set) => {
+                    Err(Left::HeldUnhealthy)
+                }
+                Moves::Up | Moves::There => Ok(moves),
+            });
         Some(Facts {
             standing,
             child,
@@ -153,7 +169,10 @@ fn child(set: &SetState, part: &Part) -> Option<Child> {
                 if latest.is_active() {
                     ChildEnd::Running
                 } else {
-                    ChildEnd::Faulted(because.clone().unwrap_or_else(|| "it was rolled back".to_owned()))
+                    // Nothing had gone wrong: a person wanted it back.
+                    let by_a_person =
+                        || ChildEnd::Cancelled("it was taken back to what it had before".to_owned());
+                    because.clone().map_or_else(by_a_person, ChildEnd::Faulted)
                 }
             }
             Purpose::Forward | Purpose::Manual | Purpose::Rollback { .. } => {

@@ -1,5 +1,6 @@
 //! Releases in a whole kernel: sets in several regions, drivers that answer, probes that tell what runs.
 
+mod again;
 mod back;
 mod besides;
 mod course;

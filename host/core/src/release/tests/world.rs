@@ -157,6 +157,7 @@ impl World {
             paused: false,
             excused: std::collections::BTreeMap::new(),
             forced: false,
+            by_itself: false,
             log: imbl::Vector::new(),
             parts: imbl::OrdMap::new(),
             looked: None,

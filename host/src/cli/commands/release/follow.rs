@@ -56,7 +56,9 @@ pub(super) fn follow_to(
     } else {
         output::data(&render(&detail))?;
     }
-    Ok(if detail.brief.state == *wanted { Exit::Done } else { Exit::No })
+    // It is over, and yet somebody does not have it.
+    let is_short = count(&detail.brief, &[ReleaseSetState::Incomplete, ReleaseSetState::Cancelled]) > 0;
+    Ok(if detail.brief.state == *wanted && !is_short { Exit::Done } else { Exit::No })
 }
 
 /// Says each line of a release's log once.
@@ -81,17 +83,20 @@ impl Teller {
     }
 }
 
+/// How many of its sets stand like that.
+fn count(brief: &wire::ReleaseInBrief, states: &[ReleaseSetState]) -> usize {
+    states.iter().map(|state| brief.scale_sets.get(&state.to_string()).copied().unwrap_or(0)).sum()
+}
+
 /// Whether it has ended, or nothing happens before a person says so or before a retry.
 fn is_over(brief: &wire::ReleaseInBrief) -> bool {
-    let count = |state: ReleaseSetState| brief.scale_sets.get(&state.to_string()).copied().unwrap_or(0);
-    let moves = count(ReleaseSetState::Running) + count(ReleaseSetState::GoingBack);
-    let failed = count(ReleaseSetState::Failed)
-        + count(ReleaseSetState::Incomplete)
-        + count(ReleaseSetState::Cancelled);
+    let count = |states: &[ReleaseSetState]| count(brief, states);
+    let moves = count(&[ReleaseSetState::Running, ReleaseSetState::GoingBack]);
+    let failed = count(&[ReleaseSetState::Failed, ReleaseSetState::Incomplete, ReleaseSetState::Cancelled]);
     let halted = brief.state == ReleaseState::Halted;
     let ends = brief.state == ReleaseState::Ending;
     let waits =
-        if halted || brief.state == ReleaseState::Paused { 0 } else { count(ReleaseSetState::Waiting) };
+        if halted || brief.state == ReleaseState::Paused { 0 } else { count(&[ReleaseSetState::Waiting]) };
     has_ended(&brief.state) || (halted && moves == 0) || (failed > 0 && moves == 0 && waits == 0 && !ends)
 }
 
