@@ -234,8 +234,8 @@ fn a_number_beside_it_does_not_unsay_a_skip() {
 #[test]
 fn names_fold_as_in_go() {
     for name in ["Cu\u{17F}tomMetrics", "cu\\u017ftommetric\u{17F}", "CUSTOMMETRICS"] {
-        let body = format!(r#"{{"ApplicationHealth\u{17F}tate":"Healthy","{name}":"{{\"a\":1}}"}}"#);
-        let body = body.replace("\\u{17F}", "\u{17F}");
+        let state = "ApplicationHealth\u{17F}tate";
+        let body = format!(r#"{{"{state}":"Healthy","{name}":"{{\"a\":1}}"}}"#);
         let reading = tolerant(&body);
         assert_eq!(reading.state, State::Healthy, "{body}");
         assert!(reading.metrics.is_some(), "{body}");

@@ -116,27 +116,32 @@ phasegate_sdk::export_policy!(InferenceIdle);
 
 /// What a server has to do.
 struct Load {
-    server: &'static str,
+    server: String,
     running: f64,
     waiting: f64,
 }
 
-/// Finds the server to which the page belongs.
+/// Finds the server to which the page belongs, or several that share it: then all of them have to be done.
 fn load(page: &str) -> Result<Load, Failure> {
+    let mut found: Option<Load> = None;
     for Server { name, running, waiting, more } in &SERVERS {
-        let (busy, queued) = (sum(page, running)?, sum(page, waiting)?);
-        match (busy, queued) {
-            (None, None) => {}
-            (Some(running), Some(waiting)) => {
-                let more = sum(page, more)?.unwrap_or(0.0);
-                return Ok(Load { server: name, running, waiting: waiting + more });
-            }
+        let (running, waiting) = match (sum(page, running)?, sum(page, waiting)?) {
+            (None, None) => continue,
+            (Some(running), Some(waiting)) => (running, waiting + sum(page, more)?.unwrap_or(0.0)),
             (Some(_), None) => return Err(half(name, waiting)),
             (None, Some(_)) => return Err(half(name, running)),
-        }
+        };
+        found = Some(match found {
+            None => Load { server: (*name).to_owned(), running, waiting },
+            Some(before) => Load {
+                server: format!("{} and {name}", before.server),
+                running: before.running + running,
+                waiting: before.waiting + waiting,
+            },
+        });
     }
     let known: Vec<&str> = SERVERS.iter().map(|server| server.name).collect();
-    Err(Failure::Unreadable(format!("the page has no gauge of {}", known.join(", "))))
+    found.ok_or_else(|| Failure::Unreadable(format!("the page has no gauge of {}", known.join(", "))))
 }
 
 /// Half of what has to be known is nothing.
@@ -147,8 +152,10 @@ fn half(server: &str, missing: &[&str]) -> Failure {
     ))
 }
 
-/// The sum over all label sets of the first of these gauges that the page has; none where it has none.
+/// The sum over all label sets of that of these gauges which has most; none where the page has none of them. A page that
+/// has both spellings of a name says the same twice.
 fn sum(page: &str, names: &[&str]) -> Result<Option<f64>, Failure> {
+    let mut most: Option<f64> = None;
     for name in names {
         let mut total = None;
         for line in page.lines() {
@@ -163,11 +170,9 @@ fn sum(page: &str, names: &[&str]) -> Result<Option<f64>, Failure> {
             };
             total = Some(total.unwrap_or(0.0) + value);
         }
-        if total.is_some() {
-            return Ok(total);
-        }
+        most = total.map_or(most, |total| Some(most.map_or(total, |before| before.max(total))));
     }
-    Ok(None)
+    Ok(most)
 }
 
 /// The value behind the name of a gauge; none where the name goes on. Labels may hold braces and blanks in quotes.

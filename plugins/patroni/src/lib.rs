@@ -6,6 +6,7 @@
 
 use phasegate_sdk::{Decision, Failure, Observation, Policy, Response};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// Replicas that nobody waits for.
 const REPLICA_PHASE: u32 = 0;
@@ -58,18 +59,25 @@ struct Member {
     failsafe_mode_is_active: bool,
     #[serde(default)]
     pause: bool,
+    /// Also so that a list is no record: without it one is read by position.
+    #[serde(flatten)]
+    _others: IgnoredAny,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Xlog {
     received_location: Option<u64>,
     replayed_location: Option<u64>,
+    #[serde(flatten)]
+    _others: IgnoredAny,
 }
 
 #[derive(Debug, Deserialize)]
 struct Standby {
     #[serde(default)]
     state: String,
+    #[serde(flatten)]
+    _others: IgnoredAny,
 }
 
 /// What a member is to its cluster.
@@ -145,7 +153,7 @@ impl Patroni {
             let detail = format!("replica, its replication is `{state}`");
             return Ok(Decision::unhealthy().phase(phase).reason("not-streaming", detail));
         }
-        let Xlog { received_location, replayed_location } = &member.xlog;
+        let Xlog { received_location, replayed_location, _others: _ } = &member.xlog;
         let behind = received_location.zip(*replayed_location);
         let behind = behind.map(|(received, replayed)| received.saturating_sub(replayed));
         let limit = self.settings.max_replay_lag_bytes;

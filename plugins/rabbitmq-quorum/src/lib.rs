@@ -7,6 +7,7 @@
 
 use phasegate_sdk::{Answer, Decision, Failure, NoSettings, Observation, Policy, Response};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// Names of sources whose failed check means that the node does not serve.
 const SERVING: [&str; 2] = ["alarms", "in-service"];
@@ -26,6 +27,9 @@ struct Check {
     reason: Option<String>,
     #[serde(default)]
     queues: Vec<Queue>,
+    /// Also so that a list is no record: without it one is read by position.
+    #[serde(flatten)]
+    _others: IgnoredAny,
 }
 
 #[derive(Debug, Deserialize)]
@@ -34,6 +38,8 @@ struct Queue {
     readable_name: Option<String>,
     #[serde(default)]
     name: Option<String>,
+    #[serde(flatten)]
+    _others: IgnoredAny,
 }
 
 /// How a check came out.
