@@ -126,7 +126,7 @@ impl Host {
         let tending = Tending::start(tender, config.retention, clock)?;
         let catalogue = parts::catalogue(config, clock, &door);
         let behind = (door.clone(), plugins.clone(), drivers.clone());
-        let taken_over = (Arc::clone(&in_force), Arc::clone(&catalogue));
+        let taken_over = (Arc::clone(&in_force), Arc::clone(&catalogue), Arc::clone(&sources));
         let reloader = Arc::new(Reloader::new(config, behind, taken_over));
         let denials = Arc::new(api::Denials::default());
         let asked = api::Host {

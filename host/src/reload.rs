@@ -8,6 +8,7 @@ use crate::access::InForce;
 use crate::access::in_force::Loaded;
 use crate::catalogue::Watches;
 use crate::config::{self, Config, LoadConfigError};
+use crate::discovery::Discoveries;
 use crate::plugins::config::PluginConfig;
 use crate::plugins::hands::Hands;
 use crate::shell::{CommandError, CommandErrorKind, Door, Drivers};
@@ -25,6 +26,7 @@ pub struct Reloader {
     drivers: Drivers,
     in_force: Arc<InForce>,
     catalogue: Arc<Watches>,
+    sources: Arc<Discoveries>,
     /// What the host goes by; one reload at a time.
     current: tokio::sync::Mutex<Config>,
 }
@@ -35,9 +37,10 @@ impl Reloader {
     pub fn new(
         config: &Config,
         (door, hands, drivers): (Door, Hands, Drivers),
-        (in_force, catalogue): (Arc<InForce>, Arc<Watches>),
+        (in_force, catalogue, sources): (Arc<InForce>, Arc<Watches>, Arc<Discoveries>),
     ) -> Self {
-        Self { door, hands, drivers, in_force, catalogue, current: tokio::sync::Mutex::new(config.clone()) }
+        let current = tokio::sync::Mutex::new(config.clone());
+        Self { door, hands, drivers, in_force, catalogue, sources, current }
     }
 
     /// Reads the file and goes over to it, for whoever asks for it. The outcome is in the log, too.
@@ -155,6 +158,7 @@ impl Reloader {
         }
         self.in_force.take_up(next.server.access.clone(), loaded);
         self.catalogue.go_by(&next.catalogue);
+        self.sources.go_by(&next.discoveries);
         *current = next;
         keys.iter().for_each(|key| tracing::info!("reload: {key}"));
         let file_differs = self.file_differs();

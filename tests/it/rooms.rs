@@ -50,7 +50,7 @@ const HOST: Arrows = &[
     ("config", &["access", "catalogue", "discovery", "drivers", "keys", "net", "plugins", "recording"]),
     ("shell", &["clock", "drivers", "measure", "plugins"]),
     // Doors.
-    ("reload", &["access", "catalogue", "config", "plugins", "shell", "words"]),
+    ("reload", &["access", "catalogue", "config", "discovery", "plugins", "shell", "words"]),
     ("api", &["access", "clock", "log", "measure", "net", "shell", "words"]),
     ("author", &["clock", "net", "probe"]),
     ("demo", &["clock", "config"]),

@@ -45,15 +45,15 @@ pub fn restart_reasons(before: &Config, after: &Config) -> Vec<String> {
     {
         reasons.push("the list of scale sets changed".to_owned());
     }
-    for (index, new) in after.scale_sets.iter().enumerate() {
-        let Some(old_index) = before.scale_sets.iter().position(|old| old.name == new.name) else { continue };
-        if before.discoveries.get(&new.name) != after.discoveries.get(&new.name) {
-            let (old_prefix, prefix) =
-                (format!("{}.", before.place(old_index)), format!("{}.", after.place(index)));
-            let keys = restarts(before, &old_prefix, after, &prefix);
-            let keys = keys.into_iter().filter(|key| key.starts_with("discovery.")).collect();
-            let change = |key: &str| format!("{key} of scale set `{}` changed", new.name);
-            or_all("discovery", keys, &mut reasons, change);
+    for new in &after.scale_sets {
+        let has = |config: &Config| config.discoveries.contains_key(&new.name);
+        let is_known = before.scale_sets.iter().any(|old| old.name == new.name);
+        match (has(before), has(after)) {
+            (false, true) if is_known => {
+                reasons.push(format!("scale set `{}` got a discovery", new.name));
+            }
+            (true, false) => reasons.push(format!("scale set `{}` lost its discovery", new.name)),
+            (_, _) => {}
         }
     }
     reasons
@@ -109,6 +109,7 @@ pub fn parts(before: &Config, after: &Config, set: &ScaleSetName) -> Vec<String>
                 != (&new.model, &new.provisioning, &new.estate.enrolments),
         ),
         ("plugin", old.plugin != new.plugin),
+        ("discovery", before.discoveries.get(set) != after.discoveries.get(set)),
     ];
     parts.extend(differs.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part));
     parts.remove("instances");

@@ -59,44 +59,38 @@ pub(crate) const DISCOVERY: Section<Keys> = Section {
                 "a list of `{\"targets\": [\"host:port\"], \"labels\": {…}}`, as Prometheus' `file_sd` has it: YAML \
                  where the name ends with `.yaml` or `.yml`, else JSON. It is looked at twice a second, written in \
                  place or renamed, and read once it has looked the same twice",
-            )
-            .restart(),
+            ),
         Key::<Keys>::optional(
             "http",
             "{ url = \"https://inventory.example/targets\" }",
             Is::Table(|| HTTP.shape(), |keys, table| HTTP.read(table, keys)),
         )
-        .doc("a server that answers a GET with such a list in JSON, as Prometheus' `http_sd` has it")
-        .restart(),
+        .doc("a server that answers a GET with such a list in JSON, as Prometheus' `http_sd` has it"),
         Key::<Keys>::optional(
             "dns",
             "{ srv = \"_db._tcp.example\" }",
             Is::Table(|| DNS.shape(), |keys, table| DNS.read(table, keys)),
         )
-        .doc("names of DNS; `server.resolvers` are asked")
-        .restart(),
+        .doc("names of DNS; `server.resolvers` are asked"),
         Key::<Keys>::optional(
             "idLabel",
             "\"instance_id\"",
             Is::Own(|| Form::Text, |keys, value| name_of(value).map(|name| keys.labels.id = Some(name))),
         )
         .without("the address, `10.0.0.7:9100` as `10.0.0.7-9100`")
-        .doc("label that holds the id; without it in an entry, the address")
-        .restart(),
+        .doc("label that holds the id; without it in an entry, the address"),
         Key::<Keys>::optional(
             "regionLabel",
             "\"region\"",
             Is::Own(|| Form::Text, |keys, value| name_of(value).map(|name| keys.labels.region = Some(name))),
         )
-        .doc("label that holds the `region`")
-        .restart(),
+        .doc("label that holds the `region`"),
         Key::<Keys>::optional(
             "zoneLabel",
             "\"zone\"",
             Is::Own(|| Form::Text, |keys, value| name_of(value).map(|name| keys.labels.zone = Some(name))),
         )
-        .doc("label that holds the `zone`")
-        .restart(),
+        .doc("label that holds the `zone`"),
         Key::<Keys>::optional(
             "updateDomainLabel",
             "\"update_domain\"",
@@ -105,8 +99,7 @@ pub(crate) const DISCOVERY: Section<Keys> = Section {
                 |keys, value| name_of(value).map(|name| keys.labels.update_domain = Some(name)),
             ),
         )
-        .doc("label that holds the `updateDomain`")
-        .restart(),
+        .doc("label that holds the `updateDomain`"),
         Key::<Keys>::optional(
             "faultDomainLabel",
             "\"fault_domain\"",
@@ -115,29 +108,25 @@ pub(crate) const DISCOVERY: Section<Keys> = Section {
                 |keys, value| name_of(value).map(|name| keys.labels.fault_domain = Some(name)),
             ),
         )
-        .doc("label that holds the `faultDomain`")
-        .restart(),
+        .doc("label that holds the `faultDomain`"),
         Key::<Keys>::optional(
             "protectLabel",
             "\"protected\"",
             Is::Own(|| Form::Text, |keys, value| name_of(value).map(|name| keys.labels.protect = Some(name))),
         )
-        .doc("label that holds `true` for an instance with `protectFromScaleSetActions`, else `false`")
-        .restart(),
+        .doc("label that holds `true` for an instance with `protectFromScaleSetActions`, else `false`"),
         Key::<Keys>::preset(
             "refreshInterval",
             "\"PT30S\"",
             Is::Span(Some(("PT1S", "P1D")), |keys, time| keys.refresh = time),
         )
-        .doc("from one look to the next")
-        .restart(),
+        .doc("from one look to the next"),
         Key::<Keys>::preset(
             "timeout",
             "\"PT10S\"",
             Is::Span(Some(("PT1S", "PT5M")), |keys, time| keys.timeout = time),
         )
-        .doc("longest time for one look; at a first start the host waits so long for its instances")
-        .restart(),
+        .doc("longest time for one look; at a first start the host waits so long for its instances"),
         Key::<Keys>::preset(
             "maxRemovedPercent",
             "20",
@@ -146,8 +135,7 @@ pub(crate) const DISCOVERY: Section<Keys> = Section {
         .doc(
             "largest share of the instances that were found before that one look may remove. Where more are named no \
              longer, all of them stay until most are named again, or a person says `phasegate discovery accept SET`",
-        )
-        .restart(),
+        ),
     ],
     check,
 };
@@ -167,8 +155,7 @@ const HTTP: Section<Keys> = Section {
             ),
         )
         .bounds("http, https")
-        .doc("where; redirects are not followed, and certificates are always verified")
-        .restart(),
+        .doc("where; redirects are not followed, and certificates are always verified"),
         Key::<Keys>::optional(
             "headers",
             "{ X-Scope = \"fleet\" }",
@@ -181,40 +168,35 @@ const HTTP: Section<Keys> = Section {
             ),
         )
         .bounds("at most 32")
-        .doc("headers that are sent besides; who we are belongs in a file, see below")
-        .restart(),
+        .doc("headers that are sent besides; who we are belongs in a file, see below"),
         Key::<Keys>::optional(
             "tokenFile",
             "\"inventory.token\"",
             Is::Path(|keys, path| keys.http.token = Some(path)),
         )
         .bounds("one line")
-        .doc("sent as `Authorization: Bearer …`; read anew each time")
-        .restart(),
+        .doc("sent as `Authorization: Bearer …`; read anew each time"),
         Key::<Keys>::optional(
             "usernameFile",
             "\"inventory.user\"",
             Is::Path(|keys, path| keys.http.username = Some(path)),
         )
         .bounds("one line; with `passwordFile`, not with `tokenFile`")
-        .doc("sent as `Authorization: Basic …`")
-        .restart(),
+        .doc("sent as `Authorization: Basic …`"),
         Key::<Keys>::optional(
             "passwordFile",
             "\"inventory.password\"",
             Is::Path(|keys, path| keys.http.password = Some(path)),
         )
         .bounds("one line; with `usernameFile`")
-        .doc("the password to it")
-        .restart(),
+        .doc("the password to it"),
         Key::<Keys>::optional(
             "caFile",
             "\"/etc/phasegate/ca.pem\"",
             Is::Path(|keys, path| keys.http.ca_file = Some(path)),
         )
         .bounds("PEM")
-        .doc("authorities of one's own, trusted besides those of the web, which are built in")
-        .restart(),
+        .doc("authorities of one's own, trusted besides those of the web, which are built in"),
     ],
     check: check_http,
 };
@@ -236,8 +218,7 @@ const DNS: Section<Keys> = Section {
             ),
         )
         .bounds("`srv`, or `host` with `port`")
-        .doc("name of a service: an instance for the host and port of each record")
-        .restart(),
+        .doc("name of a service: an instance for the host and port of each record"),
         Key::<Keys>::optional(
             "host",
             "\"db.example\"",
@@ -251,15 +232,13 @@ const DNS: Section<Keys> = Section {
                 },
             ),
         )
-        .doc("name of a host: an instance for each of its addresses, IPv4 and IPv6")
-        .restart(),
+        .doc("name of a host: an instance for each of its addresses, IPv4 and IPv6"),
         Key::<Keys>::optional(
             "port",
             "9100",
             Is::Whole(1, 65_535, |keys, port| keys.dns.port = u16::try_from(port).ok()),
         )
-        .doc("port of each of them")
-        .restart(),
+        .doc("port of each of them"),
     ],
     check: check_dns,
 };

@@ -131,7 +131,8 @@ fn a_live_change_names_its_key_and_what_it_said_and_says() {
     for (place, from, to, effect) in [set_rows(), policy_rows()].concat() {
         let Set(part) = effect else { continue };
         // Of the others there is no one key to be named.
-        if !place.starts_with('#') || from.is_empty() {
+        let is_within = part == "discovery" && from.contains('{');
+        if !place.starts_with('#') || from.is_empty() || is_within {
             continue;
         }
         let file = |value: &str| config(&FILE.replacen(place, value, 1));

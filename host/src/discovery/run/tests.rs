@@ -2,12 +2,14 @@
 
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use super::super::entries::Instances;
 use super::super::testing::*;
-use super::super::{Credentials, HttpSource};
+use super::super::{Credentials, HttpSource, Source, keep};
 use super::*;
 use crate::net::url::HttpUrl;
 
@@ -197,7 +199,7 @@ impl Server {
                     // Kept open, and never answered.
                     tokio::spawn(async move {
                         let _stream = stream;
-                        pending::<()>().await;
+                        std::future::pending::<()>().await;
                     });
                     continue;
                 }
@@ -316,4 +318,32 @@ async fn fifty_thousand_are_found_and_found_again() {
     let looks = rig.view().looks;
     rig.until("it looks again", |view| view.looks > looks).await;
     assert_eq!(*rig.told.borrow(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_goes_over_to_another_source_at_once_and_its_limits_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (folder.path().join("one.json"), folder.path().join("other.json"));
+    write(&one, &["h:1", "h:2", "h:3", "h:4", "h:5"]);
+    write(&other, &["h:1", "h:2", "h:3", "h:4", "h:9"]);
+    let of = |path: &Path| DiscoveryConfig {
+        source: Source::File(path.to_owned()),
+        refresh: Duration::from_secs(3600),
+        ..config()
+    };
+    let rig = Rig::with(of(&one), Instances::new(), Listed::default());
+    rig.discoveries.first_looks().await;
+    assert_eq!(rig.ids().len(), 5);
+    rig.discoveries.go_by(&BTreeMap::from([(name(), of(&other))]));
+    rig.until("the other file", |view| view.looks >= 2).await;
+    assert_eq!(rig.ids(), ["h-1", "h-2", "h-3", "h-4", "h-9"]);
+    assert!(rig.view().source.contains("other.json"), "{:?}", rig.view());
+    // It is followed as the one before was.
+    write(&other, &["h:1"]);
+    rig.until("they are held", |view| view.held.as_ref().is_some_and(|held| held.removed == 4)).await;
+    assert_eq!(rig.ids().len(), 5, "a share of them is too many");
+    let patient =
+        DiscoveryConfig { max_removed: phasegate_core::domain::Percent::new(100).unwrap(), ..of(&other) };
+    rig.discoveries.go_by(&BTreeMap::from([(name(), patient)]));
+    rig.until("they go", |view| view.instances == 1).await;
 }

@@ -114,15 +114,14 @@ fn limits() -> Vec<Row> {
     ]
 }
 
-/// Keys of a source of instances; each needs a restart.
+/// Keys of a source of instances; a source that comes or goes needs a restart.
 fn discovery() -> Vec<Row> {
-    let row = |from, to, says| ("#set", from, to, Restart(says));
+    let row = |from, to| ("#set", from, to, Set("discovery"));
     macro_rules! key {
         ($name:literal, $from:literal, $to:literal) => {
             row(
                 concat!("discovery.file = \"a\"\ndiscovery.", $name, " = ", $from),
                 concat!("discovery.file = \"a\"\ndiscovery.", $name, " = ", $to),
-                concat!("discovery.", $name, " of scale set `orders` changed"),
             )
         };
     }
@@ -131,36 +130,17 @@ fn discovery() -> Vec<Row> {
             row(
                 concat!("discovery.http = { url = \"http://h:1/\", ", $from, " }"),
                 concat!("discovery.http = { url = \"http://h:1/\", ", $to, " }"),
-                concat!("discovery.http.", $name, " of scale set `orders` changed"),
             )
         };
     }
     vec![
-        row(
-            "discovery.file = \"a\"",
-            "discovery.file = \"b\"",
-            "discovery.file of scale set `orders` changed",
-        ),
-        row(
-            "discovery.dns = { srv = \"a\" }",
-            "discovery.dns = { srv = \"b\" }",
-            "discovery.dns.srv of scale set `orders` changed",
-        ),
-        row(
-            "discovery.dns = { host = \"a\", port = 1 }",
-            "discovery.dns = { host = \"b\", port = 1 }",
-            "discovery.dns.host of scale set `orders` changed",
-        ),
-        row(
-            "discovery.dns = { host = \"a\", port = 1 }",
-            "discovery.dns = { host = \"a\", port = 2 }",
-            "discovery.dns.port of scale set `orders` changed",
-        ),
-        row(
-            "discovery.http = { url = \"http://h:1/\" }",
-            "discovery.http = { url = \"http://h:2/\" }",
-            "discovery.http.url of scale set `orders` changed",
-        ),
+        ("#set", "", "discovery.file = \"a\"", Restart("scale set `orders` got a discovery")),
+        ("#set", "discovery.file = \"a\"", "", Restart("scale set `orders` lost its discovery")),
+        row("discovery.file = \"a\"", "discovery.file = \"b\""),
+        row("discovery.dns = { srv = \"a\" }", "discovery.dns = { srv = \"b\" }"),
+        row("discovery.dns = { host = \"a\", port = 1 }", "discovery.dns = { host = \"b\", port = 1 }"),
+        row("discovery.dns = { host = \"a\", port = 1 }", "discovery.dns = { host = \"a\", port = 2 }"),
+        row("discovery.http = { url = \"http://h:1/\" }", "discovery.http = { url = \"http://h:2/\" }"),
         http!("headers", "headers = { A = \"a\" }", "headers = { A = \"b\" }"),
         http!("tokenFile", "tokenFile = \"a\"", "tokenFile = \"b\""),
         http!(
