@@ -85,9 +85,17 @@ enum Document {
     Named { versions: Vec<Entry> },
 }
 
+/// What a look has found.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    pub(super) versions: Versions,
+    /// Versions whose tag names nothing now.
+    pub(super) empty: Vec<ReleaseVersion>,
+}
+
 /// Looks once. `known` is what is published: of a registry only new tags, and the newest ones, are asked for what they
 /// name.
-pub(super) async fn look(source: &SourceConfig, known: &Versions, max: usize) -> Result<Versions, LookError> {
+pub(super) async fn look(source: &SourceConfig, known: &Versions, max: usize) -> Result<Listed, LookError> {
     let listing = match &source.place {
         Place::File(path) => {
             let path = path.clone();
@@ -97,8 +105,11 @@ pub(super) async fn look(source: &SourceConfig, known: &Versions, max: usize) ->
         Place::Remote(remote) => list(remote, &source.fetch, |tags| wanted(tags, known, max)).await?,
     };
     match listing {
-        Listing::Document(bytes) => document(&bytes, max),
-        Listing::Tags(tags) => named(tags, max),
+        Listing::Document(bytes) => Ok(Listed { versions: document(&bytes, max)?, empty: Vec::new() }),
+        Listing::Tags { named: tags, empty } => {
+            let empty = empty.iter().filter_map(|tag| version(tag)).collect();
+            Ok(Listed { versions: named(tags, max)?, empty })
+        }
     }
 }
 

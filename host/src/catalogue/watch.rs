@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::JoinHandle;
 
-use super::list::look;
+use super::list::{Listed, look};
 use super::{SourceConfig, TypeConfig, Types, Versions, check};
 use crate::clock::Clock;
 use phasegate_core::domain::{Digest, ExtensionType, ReleaseVersion, WallTime};
@@ -161,7 +161,7 @@ impl Looker {
         let known = (self.behind.known)(&self.subject);
         let max = self.config.versions_max;
         match look(&self.source, &known, max).await {
-            Ok(versions) => {
+            Ok(Listed { versions, empty }) => {
                 let is_back = {
                     let mut view = open(&self.view);
                     (view.looked_at, view.versions) = (Some(self.clock.date()), versions.len());
@@ -171,9 +171,11 @@ impl Looker {
                     tracing::info!("the source {} of {} can be read again", self.source.place, self.subject);
                 }
                 self.take_over(&versions, &known).await;
+                let nothing = |version: ReleaseVersion| (version, "its tag names no manifest".to_owned());
+                open(&self.view).refused.extend(empty.into_iter().map(nothing));
             }
             Err(error) => {
-                let text = error.to_string();
+                let text = in_words_of_types(&error.to_string());
                 let mut view = open(&self.view);
                 let is_new = view.failing.as_ref().is_none_or(|(_, before)| *before != text);
                 let since = view.failing.take().map_or_else(|| self.clock.date(), |(since, _)| since);
@@ -220,6 +222,11 @@ impl Looker {
         };
         (self.behind.publish)(publish).await
     }
+}
+
+/// Why a source cannot be had, with the keys by the names that they have in `[[extensionTypes]]`.
+fn in_words_of_types(why: &str) -> String {
+    why.replace(", for `plugin inspect`, `test` and `bench` by `--ca-file`", "").replace("fetch.", "")
 }
 
 #[cfg(test)]

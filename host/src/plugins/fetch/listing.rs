@@ -31,8 +31,13 @@ const MANIFEST_MAX: usize = 4 << 20;
 pub enum Listing {
     /// A document in JSON.
     Document(Vec<u8>),
-    /// Tags, and of those that were asked for what they name.
-    Tags(Vec<(String, Option<Digest>)>),
+    /// Tags.
+    Tags {
+        /// Each, and of those that were asked for what they name.
+        named: Vec<(String, Option<Digest>)>,
+        /// Those that were asked for and name nothing: in the moment of a push, or of a deletion.
+        empty: Vec<String>,
+    },
 }
 
 /// Asks a place once. Of the tags that `wanted` picks out the manifest is fetched, for its digest. Each question may take
@@ -72,15 +77,18 @@ pub async fn list(
             let mut registry = Registry::new(reference, trust, told);
             let all = tags(&mut registry, &client, limit).await?;
             let asked: BTreeSet<String> = wanted(&all).into_iter().collect();
-            let mut named = Vec::new();
+            let (mut named, mut empty) = (Vec::new(), Vec::new());
             for tag in all {
-                let digest = match asked.contains(&tag) {
-                    true => in_time(limit, digest(&mut registry, &client, &tag)).await?,
-                    false => None,
-                };
-                named.push((tag, digest));
+                if !asked.contains(&tag) {
+                    named.push((tag, None));
+                    continue;
+                }
+                match in_time(limit, digest(&mut registry, &client, &tag)).await? {
+                    Some(digest) => named.push((tag, Some(digest))),
+                    None => empty.push(tag),
+                }
             }
-            Ok(Listing::Tags(named))
+            Ok(Listing::Tags { named, empty })
         }
     }
 }
@@ -121,7 +129,11 @@ async fn tags(
         let next = answer.headers.get(LINK).and_then(|link| next_page(link.to_str().ok()?));
         match next {
             // A page with nothing new would lead to itself for ever.
-            Some(query) if all.len() > before && all.len() <= TAGS_MAX => {
+            Some(_) if all.len() > TAGS_MAX => {
+                let why = format!("the list of tags does not end after {TAGS_MAX} of them");
+                return Err(TransferError::Broken(why).into());
+            }
+            Some(query) if all.len() > before => {
                 path = format!("tags/list?{query}");
             }
             Some(_) | None => return Ok(all.into_iter().collect()),
