@@ -143,9 +143,13 @@ fn a_new_tag_of_a_registry_is_released_by_itself() {
     fails(&site, "cannot be fetched");
     registry.state().login = None;
     registry.state().away = false;
-    registry.push("agents/agent", "1.3", b"three");
+    // In the moment of a push: the tag is listed, and there is no manifest.
     tags(list, &["1.3"], "");
+    refuses(&site, "1.3", "names no manifest");
+    assert_eq!(versions(&site), ["1.1", "1.2"], "nothing is published of it");
+    let digest = registry.push("agents/agent", "1.3", b"three");
     released(&site, "1.3");
+    assert_eq!(catalogue(&site)["versions"][2]["digest"], digest, "with the digest that it has");
     assert_eq!(versions(&site), ["1.1", "1.2", "1.3"]);
     host.stop();
 }
