@@ -59,6 +59,7 @@ pub(super) fn boot(
         None => take_up(&mut fleet, memories, Startup::Waits, now, out),
     }
     release::taken_up(&mut fleet, memories, now, out);
+    doubts::count_all(&mut fleet);
     fleet
 }
 
@@ -66,10 +67,8 @@ pub(super) fn boot(
 /// starts or looks at every one of them.
 pub(super) fn take_up(fleet: &mut Fleet, memories: &mut Memories, startup: Startup, now: Now, out: &mut Out) {
     for name in fleet.names(|_| true) {
-        if startup == Startup::Waits
-            && let Some(set) = fleet.change(&name)
-        {
-            doubts::resume(set);
+        if startup == Startup::Waits {
+            doubts::resume(fleet, &name);
         }
         look::look(fleet, memories, &name, &[Event::Resumed], now, out);
         match startup {
@@ -148,6 +147,8 @@ fn set_state(
         drivers_say: OrdMap::new(),
         ended_in_bake: None,
         suspicion: None,
+        doubted_alone: false,
+        doubted_with: None,
         trusted_at: Timestamp::default(),
         unasked: OrdSet::new(),
         look_due: OrdSet::new(),

@@ -4,4 +4,5 @@ mod besides;
 mod course;
 mod estate;
 mod people;
+mod silence;
 mod versions;
