@@ -74,6 +74,7 @@ mod round_trip;
 mod seed;
 mod shadow;
 mod signed;
+mod silenced;
 mod simulate;
 mod sources;
 mod start;

@@ -8,8 +8,8 @@ mod whole;
 
 use std::time::Duration;
 
-pub(super) use whole::{Whole, count, count_all, look};
 pub use whole::Most;
+pub(super) use whole::{Whole, count, count_all, look, look_beside};
 
 use super::out::{About, Out, SelfDoubt};
 use super::state::{Fleet, SetState};
@@ -44,8 +44,7 @@ pub(super) fn stood_still(fleet: &mut Fleet, length: Duration, now: Now, out: &m
 /// that most of them may be silent at once from the first look on. What the host starts itself has yet to say something.
 pub(super) fn resume(fleet: &mut Fleet, name: &ScaleSetName) {
     let is_part = |part: &Part| !matches!(part.run, Run::Left(_));
-    let is_released =
-        fleet.releases.active().any(|release| release.parts.get(name).is_some_and(is_part));
+    let is_released = fleet.releases.active().any(|release| release.parts.get(name).is_some_and(is_part));
     let Some(set) = fleet.change(name) else { return };
     if set.driver.custody == Custody::Host {
         return;

@@ -162,6 +162,8 @@ pub struct SetState {
     pub(super) doubted_alone: bool,
     /// It does so by what it sees of all sets, of which most went silent at once.
     pub doubted_with: Option<Most>,
+    /// When silence began last that may be that of most of all sets, as of the latest look.
+    pub(super) silence_beside: Option<Timestamp>,
     /// Silence that began before says nothing about the host.
     pub(super) trusted_at: Timestamp,
     /// What its plugin has said of taking part.

@@ -54,6 +54,8 @@ mod scenario;
 #[cfg(test)]
 mod shrink;
 #[cfg(test)]
+mod silence;
+#[cfg(test)]
 mod trouble;
 #[cfg(test)]
 mod turns;

@@ -81,6 +81,8 @@ pub(super) struct Scenario {
     pub(super) timeouts: Timeouts,
     /// A person swaps in a component that says skip of some instances: so long after the beginning.
     pub(super) swap_at: Option<Duration>,
+    /// The host hears nobody: so long after the beginning, and for so long.
+    pub(super) cut_off: Option<(Duration, Duration)>,
     /// One crash at one place, instead of by chance.
     pub(super) crash: Option<Crash>,
     /// One commit that goes wrong, instead of by chance.
@@ -292,6 +294,7 @@ impl Default for Scenario {
             bake: None,
             timeouts: Timeouts::default(),
             swap_at: None,
+            cut_off: None,
             crash: None,
             commit: None,
             quiet_after: Duration::from_secs(15 * 60),

@@ -16,6 +16,9 @@ use crate::record::audit::Doubt;
 /// Fewer that nothing has touched prove nothing about the host, over all sets: one of two, or two of two, may be ill.
 const UNTOUCHED_LEAST: usize = 3;
 
+/// So large a share of all that went silent at once may become most of them: one in so many.
+const GOES_ROUND: usize = 10;
+
 /// So many of all members went silent at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Most {
@@ -37,6 +40,8 @@ pub(in crate::kernel) struct Whole {
     latest: OrdSet<(Timestamp, ScaleSetName)>,
     /// Sets with somebody who has not answered the latest probe.
     unanswered: OrdSet<ScaleSetName>,
+    /// Silence may go round: when the latest of those began that went silent at once.
+    goes_round: Option<Timestamp>,
     doubt: Option<Held>,
 }
 
@@ -122,8 +127,11 @@ pub(in crate::kernel) fn count_all(fleet: &mut Fleet) {
 pub(in crate::kernel) fn look(fleet: &mut Fleet, now: Now, out: &mut Out) {
     count(fleet);
     if fleet.whole.doubt.is_none() {
-        if let Some(most) = most(fleet, now.at) {
-            begin(fleet, most, now, out);
+        if let Some(silent) = gone_silent(fleet, now.at) {
+            fleet.whole.goes_round = fleet.whole.latest.get_max().map(|(at, _)| *at);
+            if fleet.whole.is_most(silent) {
+                begin(fleet, Most { silent, of: fleet.whole.untouched }, now, out);
+            }
         }
         return;
     }
@@ -139,16 +147,19 @@ pub(in crate::kernel) fn look(fleet: &mut Fleet, now: Now, out: &mut Out) {
     }
 }
 
-/// How many of those that nothing has touched went silent within one interval, if those are most.
-fn most(fleet: &Fleet, now: Timestamp) -> Option<Most> {
+/// How many of those that nothing has touched went silent within one interval, if that is a share worth a thought.
+fn gone_silent(fleet: &Fleet, now: Timestamp) -> Option<usize> {
     let whole = &fleet.whole;
+    let may_be_all =
+        |silent: usize| silent > 1 && silent * GOES_ROUND >= whole.untouched && whole.counted.len() > 1;
     // Cheap, and nearly always all that is asked.
-    if !whole.is_most(whole.silent) {
+    if whole.untouched < UNTOUCHED_LEAST || !may_be_all(whole.silent) {
         return None;
     }
     // The longest of those that have just said nothing: who is asked rarely goes silent late.
     let told = fleet.touched.iter().filter_map(|name| fleet.sets.get(name));
-    let window: Duration = told.filter(|set| !set.evidence().silent().is_empty()).map(|set| window(set)).max()?;
+    let window: Duration =
+        told.filter(|set| !set.evidence().silent().is_empty()).map(|set| window(set)).max()?;
     let is_recent = |since: Timestamp| now.since(since) <= window;
     let mut silent = 0;
     for (_, name) in whole.latest.iter().rev().take_while(|(latest, _)| is_recent(*latest)) {
@@ -157,10 +168,20 @@ fn most(fleet: &Fleet, now: Timestamp) -> Option<Most> {
         let recent = all.take_while(|(since, _)| is_recent(*since) && *since > set.trusted_at);
         silent += recent.filter(|(_, id)| is_untouched(set, id)).count();
         if whole.is_most(silent) {
-            return Some(Most { silent, of: whole.untouched });
+            break;
         }
     }
-    None
+    Some(silent).filter(|silent| may_be_all(*silent))
+}
+
+/// Lets a set know whether silence goes round, over all sets.
+pub(in crate::kernel) fn look_beside(fleet: &mut Fleet, name: &ScaleSetName) {
+    let latest = fleet.whole.goes_round;
+    if fleet.sets.get(name).is_some_and(|set| set.silence_beside != latest)
+        && let Some(set) = fleet.change(name)
+    {
+        set.silence_beside = latest;
+    }
 }
 
 fn begin(fleet: &mut Fleet, most: Most, now: Now, out: &mut Out) {

@@ -61,7 +61,11 @@ fn single_machines_that_are_all_silent_fail_no_set_and_the_release_goes_on_when_
     let begun = in_hand(&world).unwrap();
     let waits = waiting(world.rig.kernel.fleet(), world.set(&begun), world.rig.now);
     assert!(matches!(waits, Some(WaitsFor::AllSilent(most)) if most.silent >= 3), "{begun}: {waits:?}");
-    assert_eq!(tells(&world, "instances of all scale sets that nothing has touched"), 6, "one line for each upgrade");
+    assert_eq!(
+        tells(&world, "instances of all scale sets that nothing has touched"),
+        6,
+        "one line for each upgrade"
+    );
     world.silent.clear();
     world.until(|world| world.is("Completed"));
     assert_eq!(world.at("1.1").len(), 6);
@@ -134,4 +138,20 @@ fn what_is_kept_is_what_a_count_of_all_gives() {
         let fleet = world.rig.kernel.fleet();
         assert_eq!(fleet.silence(), fleet.silence_counted_anew(), "round {round}");
     }
+}
+
+#[test]
+fn who_is_about_to_fail_waits_until_it_is_known_whether_most_are_silent() {
+    // Nobody is heard of the first from its upgrade on; just before its time is over the others go silent, too.
+    let mut world = silent_in_the_gate(6, &ALL[..1]);
+    let begun = in_hand(&world).unwrap();
+    let deadline = world.set(&begun).spec.policy.gate.deadline.as_secs();
+    pass(&mut world, usize::try_from(deadline).unwrap() - 2);
+    assert_eq!(failed(&world), 0);
+    for one in &ALL[1..] {
+        world.silent.insert(name(one));
+        world.step();
+    }
+    pass(&mut world, 300);
+    assert_eq!(failed(&world), 0, "{:?}", world.release().unwrap().log);
 }
