@@ -125,7 +125,9 @@ fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
         }
         WaitsFor::Release(releases) => releases.first().map(ToString::to_string),
         WaitsFor::Zone { zones, .. } => Some(zones.join(", ")),
-        WaitsFor::AllSilent(Most { silent, of }) => Some(format!("{silent} of {of} instances of all scale sets")),
+        WaitsFor::AllSilent(Most { silent, of }) => {
+            Some(format!("{silent} of {of} instances of all scale sets"))
+        }
         WaitsFor::Group(machines) => Some(format!("{} of {} in flight", machines.flying, machines.total)),
         WaitsFor::Bake { rounds, of, .. } => Some(format!("asked {rounds} of {of} times")),
         WaitsFor::Pause { .. }
