@@ -69,7 +69,7 @@ mod why;
 mod world;
 
 #[cfg(test)]
-use scenario::{Application, BadCommit, Crash, CrashAt, Fate, Keeper, Scenario};
+use scenario::{Application, BadCommit, Crash, CrashAt, Fate, Faults, Keeper, ReleasePeople, Scenario};
 #[cfg(test)]
 use versions::Versions;
 #[cfg(test)]
