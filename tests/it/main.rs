@@ -49,6 +49,7 @@ mod hostile_instances;
 mod hostile_plugins;
 mod http;
 mod init;
+mod joins;
 mod kinds;
 mod last_words;
 mod live;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::estate::was_taken_back;
+use super::estate::Brought;
 use super::turn::{self, part_of};
 use super::view::{self, Planned};
 use crate::domain::{
@@ -208,9 +208,8 @@ pub(super) fn begin_by_itself(fleet: &mut Fleet, by: &By, now: Now, out: &mut Ou
         }
         let planned = view::planned(fleet, &subject, &version, now);
         // What a person has taken back since stays so.
-        let is_new = |set: &PlannedSet| {
-            set.has_to_move() && !was_taken_back(fleet, &set.name, (&subject, &version), None)
-        };
+        let brought = Brought::before(fleet, (&subject, &version), None);
+        let is_new = |set: &PlannedSet| set.has_to_move() && !brought.to(&set.name);
         if planned.plan.phases.iter().flat_map(|phase| &phase.sets).any(is_new) {
             // Whatever speaks against it speaks against a person's start, too, and is told then.
             let _ = begin(fleet, planned, Quarantined::Refuse, by, now, out);

@@ -17,30 +17,40 @@ use crate::rollout::{Purpose, Upgrade, UpgradeState};
 
 /// The fleet, as one release sees it.
 pub(super) struct Estate<'a> {
-    pub(super) fleet: &'a Fleet,
-    pub(super) release: &'a Release,
-    pub(super) now: Now,
+    fleet: &'a Fleet,
+    release: &'a Release,
+    now: Now,
+    brought: Brought<'a>,
 }
 
-impl Estate<'_> {
-    /// Whether a set had the version by a release before, and what is wanted there is less since.
-    fn was_taken_back(&self, name: &ScaleSetName) -> bool {
-        let Release { subject, version, number, .. } = self.release;
-        was_taken_back(self.fleet, name, (subject, version), Some(*number))
+impl<'a> Estate<'a> {
+    pub(super) fn new(fleet: &'a Fleet, release: &'a Release, now: Now) -> Self {
+        let Release { subject, version, number, .. } = release;
+        let brought = Brought::before(fleet, (subject, version), Some(*number));
+        Self { fleet, release, now, brought }
     }
 }
 
-/// Whether a release that has ended brought a version to a set, where it is to come up to it once more: somebody has
-/// taken it back, and that was said last.
-pub(super) fn was_taken_back(
-    fleet: &Fleet,
-    name: &ScaleSetName,
-    (subject, version): (&ExtensionType, &ReleaseVersion),
-    but: Option<u64>,
-) -> bool {
-    let others = fleet.releases.all.values().filter(|it| !it.is_active() && Some(it.number) != but);
-    let mut same = others.filter(|it| it.subject == *subject && it.version == *version);
-    same.any(|it| it.parts.get(name).is_some_and(|part| part.run == Run::Done))
+/// Releases of a version that have ended, picked once of all that are kept: not for each set.
+pub(super) struct Brought<'a>(Vec<&'a Release>);
+
+impl<'a> Brought<'a> {
+    /// All of them but one.
+    pub(super) fn before(
+        fleet: &'a Fleet,
+        (subject, version): (&ExtensionType, &ReleaseVersion),
+        but: Option<u64>,
+    ) -> Self {
+        let ended = fleet.releases.all.values().filter(|it| !it.is_active() && Some(it.number) != but);
+        let same = ended.filter(|it| it.subject == *subject && it.version == *version);
+        Self(same.map(AsRef::as_ref).collect())
+    }
+
+    /// Whether one of them brought the version to a set. Where that is to come up to it once more, somebody has taken it
+    /// back, and that was said last.
+    pub(super) fn to(&self, name: &ScaleSetName) -> bool {
+        self.0.iter().any(|it| it.parts.get(name).is_some_and(|part| part.run == Run::Done))
+    }
 }
 
 impl EstateView for Estate<'_> {
@@ -62,7 +72,7 @@ impl EstateView for Estate<'_> {
         };
         let seen = counts.then(|| seen(set, part, to, self.now));
         let standing = standing.and_then(|moves| match moves {
-            Moves::Up if !self.release.is_a_persons() && self.was_taken_back(name) => Err(Left::TakenBack),
+            Moves::Up if !self.release.is_a_persons() && self.brought.to(name) => Err(Left::TakenBack),
             Moves::Up if part.run != Run::Runs && is_too_unhealthy(self.fleet, set) => {
                 Err(Left::HeldUnhealthy)
             }
@@ -121,7 +131,7 @@ pub(super) fn standing(
 
 /// Whether too much of a set, or of the group of stand-alone machines that it belongs to, is unhealthy for its first
 /// batch.
-fn is_too_unhealthy(fleet: &Fleet, set: &SetState) -> bool {
+pub(super) fn is_too_unhealthy(fleet: &Fleet, set: &SetState) -> bool {
     let limit = set.spec.policy.rolling.max_unhealthy_instance_percent;
     let census = set.census();
     let is_over = |unhealthy, total| limit.is_exceeded_by(unhealthy, total);
@@ -268,11 +278,14 @@ pub(super) fn is_version(has: &str, to: &ReleaseVersion) -> bool {
     ReleaseVersion::parse(has).is_ok_and(|has| has == *to)
 }
 
-/// Why an instance does not count; a code. Whom nobody has heard counts: silence is no word of the application.
+/// Why an instance does not count; a code. Whom nobody has heard counts: silence is no word of the application. What
+/// somebody has said comes before what is of the moment.
 fn not_eligible(candidate: &Candidate, set: &SetState, part: &Part) -> Option<String> {
-    if part.held_unhealthy.contains(&candidate.id) {
-        return Some(Left::HeldUnhealthy.code().to_owned());
-    }
+    let is_held = part.held_unhealthy.contains(&candidate.id);
+    said_of(candidate, set, part).or_else(|| is_held.then(|| Left::HeldUnhealthy.code().to_owned()))
+}
+
+fn said_of(candidate: &Candidate, set: &SetState, part: &Part) -> Option<String> {
     let child = set.upgrade.as_ref().filter(|upgrade| part.upgrade.as_ref() == Some(&upgrade.id));
     let reason = match withheld(candidate) {
         Err(reason) => reason,
