@@ -342,6 +342,10 @@ mutant doubt-host-stood-still-is-not-told $doubts 'instance.was_not_looked_at(le
 mutant doubt-late-time-out-counts kernel/judged.rs 'if stood_still_meanwhile(set, &decided) {' 'if false {'
 mutant doubt-never $doubts 'silent >= SILENT_LEAST && silent * 2 > untouched(set)' 'false && silent * 2 > untouched(set)'
 mutant doubt-of-a-start $word 'if self.has_spoken {' 'if true {'
+mutant doubt-of-all-never kernel/doubts/whole.rs 'silent * 2 > self.untouched' 'silent > self.untouched + 99'
+mutant doubt-of-all-holds-everybody kernel/doubts/whole.rs 'if after.is_some_and(|after| after.unanswered > 0) {' 'if after.is_some() {'
+mutant doubt-of-all-of-two kernel/doubts/whole.rs 'const UNTOUCHED_LEAST: usize = 3;' 'const UNTOUCHED_LEAST: usize = 2;'
+mutant doubt-of-all-is-not-awaited kernel/state/view.rs 'let latest = own.max(beside.filter(is_recent))?;' 'let latest = own.filter(|_| beside.is_none_or(|_| true))?;'
 mutant doubt-for-ever $doubts 'let Some(since) = set.suspicion.take() else { return };' 'let Some(since) = set.suspicion else { return };'
 mutant doubt-restores $gate 'Some(until) if fleet.health(member.watched(id)).is_unhealthy() => {' 'Some(until) if false => {'
 mutant gate-passes-what-has-ended kernel/state/view.rs 'if instance.down && instance.fold.health() == Health::Healthy => Health::Unknown,' 'if false => Health::Unknown,'
@@ -440,6 +444,14 @@ mutant worlds-release-opt-out-goes-on release/step.rs 'if opted_out.is_some() &&
 mutant worlds-release-feature-is-not-asked-for kernel/release/estate.rs 'if fleet.releases.rules.require_feature && ' 'if fleet.releases.rules.types.is_empty() && '
 mutant worlds-release-pair release/reasons.rs 'flying.contains(pair) || estate.is_in_flight_elsewhere(pair)' 'flying.len() > 99 && estate.is_in_flight_elsewhere(pair)'
 mutant worlds-release-after release/reasons.rs 'part.after.iter().find(comes_first)' 'part.after.iter().find(comes_first).filter(|_| flying.len() > 99)'
+mutant worlds-release-pair-of-another release/reasons.rs 'flying.contains(pair) || estate.is_in_flight_elsewhere(pair)' 'flying.contains(pair)'
+mutant worlds-release-paused-begins release/reasons.rs '    if release.paused {
+        return NotBegun::Paused;
+    }
+' ''
+mutant worlds-release-paused-goes-on release/step.rs '(release.paused || halted || gates' '(halted || gates'
+mutant worlds-release-goes-on-past-an-open-phase release/step.rs '(release.paused || halted || gates.shut(part.phase).is_some())' '(release.paused || halted)'
+mutant worlds-doubt-of-all-never kernel/doubts/whole.rs 'silent * 2 > self.untouched' 'silent > self.untouched + 99'
 only_worlds=no
 mutant kernel-reload-in-parts kernel/mod.rs 'return Err(refusal);
         }
@@ -459,6 +471,7 @@ mutant release-opt-out-goes-on release/step.rs 'if opted_out.is_some() && !part.
 mutant release-never-halts release/step.rs 'let is_over = failed.len() > release.allowed;' 'let is_over = failed.len() > release.allowed + 99;'
 mutant release-retried-for-ever release/step.rs 'part.tries <= limit' 'part.tries <= limit + 99'
 mutant release-past-the-major release/enrolment.rs 'std::cmp::Ordering::Less if from.major() != to.major()' 'std::cmp::Ordering::Less if from.major() > to.major()'
+mutant release-minor-across-a-start kernel/boot.rs 'model.configured == defined || model.configured == configured' 'model.configured.as_str().starts_with(configured.as_str())'
 mutant release-other-content release/catalogue.rs 'if known.digest != new.digest {' 'if known.digest != new.digest && known.digest.is_none() {'
 mutant kernel-zones-side-by-side kernel/zones.rs 'self.zones.iter().any(|other| other.as_deref() != zone)' 'self.zones.len() > 99 && self.zones.iter().any(|other| other.as_deref() != zone)'
 mutant kernel-release-hold-is-forgotten kernel/release/turn.rs 'set.release_hold = wanted.contains(&name);' 'set.release_hold = false;'

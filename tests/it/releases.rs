@@ -12,7 +12,7 @@ use crate::support::{Site, fleet, wait_for};
 const REGIONS: [&str; 3] = ["canary", "westeurope", "northeurope"];
 
 /// Twelve processes in six sets; the agent is a file that a program writes.
-fn toml(answers: &Answers) -> String {
+pub(crate) fn toml(answers: &Answers) -> String {
     let mut text = format!(
         r#"[server]
 listen = "127.0.0.1:{}"
@@ -90,7 +90,7 @@ fn prepared() -> (Site, Answers) {
     (site, answers)
 }
 
-fn calls(site: &Site) -> Vec<String> {
+pub(crate) fn calls(site: &Site) -> Vec<String> {
     let text = fs::read_to_string(site.path("calls")).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
@@ -101,14 +101,14 @@ fn all_instances(site: &Site) -> Vec<Value> {
     sets.iter().flat_map(|set| set["instances"].as_array().unwrap().clone()).collect()
 }
 
-fn wait_until_healthy(site: &Site) {
+pub(crate) fn wait_until_healthy(site: &Site) {
     wait_for("a healthy estate", || {
         all_instances(site).iter().all(|one| one["health"] == "Healthy").then_some(())
     });
 }
 
 /// The agents of all instances.
-fn agents(site: &Site) -> BTreeSet<String> {
+pub(crate) fn agents(site: &Site) -> BTreeSet<String> {
     all_instances(site)
         .iter()
         .map(|one| one["extensions"]["agent"].as_str().unwrap_or("none").to_owned())
@@ -146,6 +146,13 @@ fn a_version_goes_through_the_regions_and_a_bad_one_stops_at_the_first() {
     wait_until_healthy(&site);
     let plan = site.json(&["release", "plan", "contoso/agent", "1.1"]);
     assert_eq!((plan["published"].as_bool(), plan["phases"].as_array().unwrap().len()), (Some(false), 3));
+    assert_eq!(plan["durationFrom"], "simulation", "{plan}");
+    assert!(
+        plan["durationSeconds"].as_u64().unwrap() > 60,
+        "twelve installations, one after the other: {plan}"
+    );
+    let first = &plan["phases"][0]["scaleSets"][0];
+    assert_eq!((&first["runs"], &first["from"]), (&serde_json::json!({ "1.0": 2 }), &"1.0".into()));
     let early = site.run(&["release", "start", "contoso/agent", "1.1"]);
     assert!(early.code != 0 && early.stderr.contains("was not published"), "{early:?}");
     let unknown = site.run(&["extension", "publish", "contoso/agnet", "1.1"]);

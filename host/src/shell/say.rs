@@ -147,6 +147,15 @@ pub(super) fn changed(remembered: &mut Said, changes: &Changes) {
             SelfDoubt::Ended => tracing::info!(%scale_set, "this host trusts what it sees again"),
         }
     }
+    match changes.doubt_of_all {
+        Some(SelfDoubt::Began { silent, of }) => tracing::warn!(
+            "{silent} of {of} instances of all scale sets that nothing has touched went silent at once: this host doubts \
+             what it sees, admits nothing in sets of which somebody is silent, and fails and restores nobody there for \
+             silence until they answer or a person bypasses it; see its network, resolver and descriptors",
+        ),
+        Some(SelfDoubt::Ended) => tracing::info!("this host trusts what it sees again, over all scale sets"),
+        None => {}
+    }
     for (scale_set, instance, text) in &changes.troubles {
         tracing::warn!(%scale_set, %instance, "driver: {text}");
         remembered.remember(scale_set, text);

@@ -58,10 +58,10 @@ pub use plugin::{
 };
 pub use quarantine::{Lift, Quarantine, Repair};
 pub use release::{
-    EnrolRequest, ExtensionSource, ExtensionType, ExtensionTypes, ExtensionUse, ExtensionVersion, Feature,
-    Features, PublishRequest, RefusedVersion, ReleaseDetail, ReleaseInBrief, ReleaseLog, ReleaseLogEntry,
-    ReleasePhase, ReleasePlan, ReleaseRequest, ReleaseSet, ReleaseSetState, ReleaseState, ReleaseStrategy,
-    ReleaseWishRequest, Releases, WithdrawRequest,
+    DurationFrom, EnrolRequest, ExtensionSource, ExtensionType, ExtensionTypes, ExtensionUse,
+    ExtensionVersion, Feature, Features, PublishRequest, RefusedVersion, ReleaseDetail, ReleaseInBrief,
+    ReleaseLog, ReleaseLogEntry, ReleasePhase, ReleasePlan, ReleaseRequest, ReleaseSet, ReleaseSetState,
+    ReleaseState, ReleaseStrategy, ReleaseWishRequest, Releases, WithdrawRequest,
 };
 pub use reload::Reload;
 pub use upgrade::{

@@ -267,6 +267,18 @@ words! {
     }
 }
 
+words! {
+    /// Where the duration of a plan comes from.
+    DurationFrom {
+        /// The kernel has gone through the plan on a virtual clock, with drivers and starts that take what `simulate`
+        /// takes for them where it is told nothing.
+        Simulation = "simulation",
+        /// The plan is too large for that, or has what a simulation does not know: the batches of the largest set of each
+        /// region phase at their least, one after the other, and the bakes.
+        Formula = "formula",
+    }
+}
+
 /// `GET /v1/releases`, `release list --json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -370,8 +382,14 @@ pub struct ReleaseSet {
     pub code: Option<String>,
     /// The same for people, or how it ended.
     pub text: Option<String>,
-    /// What it had before.
+    /// What was wanted there before; of a plan what is wanted there now.
     pub from: Option<String>,
+    /// Versions that its instances are known to run now, with how many; empty where nobody knows.
+    #[serde(default)]
+    pub runs: BTreeMap<String, usize>,
+    /// Sets of the model's `after`: it begins behind them.
+    #[serde(default)]
+    pub after: Vec<String>,
     /// Its latest upgrade.
     pub upgrade: Option<String>,
     /// How often it was begun.
@@ -406,8 +424,10 @@ pub struct ReleasePlan {
     pub published: bool,
     /// For `release start --plan`.
     pub digest: String,
-    /// How long it takes at least, when every batch does well.
+    /// How long it takes when every batch does well.
     pub duration_seconds: u64,
+    /// Where that comes from.
+    pub duration_from: DurationFrom,
     /// What it would go by.
     pub strategy: ReleaseStrategy,
     /// In order.

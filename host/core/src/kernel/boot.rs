@@ -59,6 +59,7 @@ pub(super) fn boot(
         None => take_up(&mut fleet, memories, Startup::Waits, now, out),
     }
     release::taken_up(&mut fleet, memories, now, out);
+    doubts::count_all(&mut fleet);
     fleet
 }
 
@@ -66,10 +67,8 @@ pub(super) fn boot(
 /// starts or looks at every one of them.
 pub(super) fn take_up(fleet: &mut Fleet, memories: &mut Memories, startup: Startup, now: Now, out: &mut Out) {
     for name in fleet.names(|_| true) {
-        if startup == Startup::Waits
-            && let Some(set) = fleet.change(&name)
-        {
-            doubts::resume(set);
+        if startup == Startup::Waits {
+            doubts::resume(fleet, &name);
         }
         look::look(fleet, memories, &name, &[Event::Resumed], now, out);
         match startup {
@@ -148,6 +147,9 @@ fn set_state(
         drivers_say: OrdMap::new(),
         ended_in_bake: None,
         suspicion: None,
+        doubted_alone: false,
+        doubted_with: None,
+        silence_beside: None,
         trusted_at: Timestamp::default(),
         unasked: OrdSet::new(),
         look_due: OrdSet::new(),
@@ -209,8 +211,16 @@ fn model(spec: &ScaleSet, stored: &Stored, out: &mut Out) -> (Goal, BTreeMap<Com
         let recorded = stored.models.get(&(name.clone(), component.clone()));
         // What the file said first is what the set began with, also when it says something else by now.
         let before = recorded.map(|model| model.good.as_ref().unwrap_or(&model.configured).clone());
-        if let Some(model) = recorded.filter(|model| model.configured == configured) {
-            good_ones.insert(component.clone(), before.unwrap_or(configured));
+        let defined = release::defined(spec, &component, &configured);
+        // An earlier build has recorded no more than the version.
+        let is_same = |model: &&StoredModel| model.configured == defined || model.configured == configured;
+        if let Some(model) = recorded.filter(is_same) {
+            let good = before.unwrap_or(configured);
+            good_ones.insert(component.clone(), good.clone());
+            if model.configured != defined {
+                let model = StoredModel { configured: defined, good: Some(good), ..model.clone() };
+                out.writes.push(Write::Model(name.clone(), component.clone(), model));
+            }
             return Change { component, to: model.version.clone() };
         }
         said_anew = if is_known { SaidAnew::Yes } else { said_anew };
@@ -218,7 +228,7 @@ fn model(spec: &ScaleSet, stored: &Stored, out: &mut Out) -> (Goal, BTreeMap<Com
         let version = release::resolved(spec, &component, stored).unwrap_or_else(|| configured.clone());
         let good = before.unwrap_or_else(|| version.clone());
         good_ones.insert(component.clone(), good.clone());
-        let model = StoredModel { version: version.clone(), configured, good: Some(good) };
+        let model = StoredModel { version: version.clone(), configured: defined, good: Some(good) };
         out.writes.push(Write::Model(name.clone(), component.clone(), model));
         Change { component, to: version }
     };

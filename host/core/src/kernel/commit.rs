@@ -5,6 +5,7 @@ mod over;
 use std::time::Duration;
 
 use super::command::{Answer, Reply};
+use super::doubts;
 use super::event::RefusedCommit;
 use super::out::{Numbers, Out};
 use super::plugin;
@@ -91,6 +92,7 @@ impl Kernel {
         if self.recording.refusing.is_none() {
             // Else what has changed since the refusal has not been looked at: upgrades hear of it once the
             // record takes writes again, in the turn that records it.
+            doubts::count(&mut self.fleet);
             self.fleet.touched.clear();
         }
         let mut out = Out::new(self.numbers, self.watching);

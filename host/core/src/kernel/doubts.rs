@@ -4,12 +4,18 @@
 //! Deliberately no judgement of an instance: what is silent stays silent, and counts as such once somebody answers
 //! again or a person says that the host is well.
 
+mod whole;
+
 use std::time::Duration;
+
+pub use whole::Most;
+pub(super) use whole::{Whole, count, count_all, look, look_beside};
 
 use super::out::{About, Out, SelfDoubt};
 use super::state::{Fleet, SetState};
-use crate::domain::{By, Custody, InstanceId, Now, Timestamp};
+use crate::domain::{By, Custody, InstanceId, Now, ScaleSetName, Timestamp};
 use crate::record::audit::{Doubt, What};
+use crate::release::{Part, Run};
 use crate::rollout::{Event, Progress};
 
 /// One silent instance proves nothing about the host.
@@ -34,22 +40,32 @@ pub(super) fn stood_still(fleet: &mut Fleet, length: Duration, now: Now, out: &m
     }
 }
 
-/// A host has started in the middle of an upgrade: whoever is planned had been heard when it was, so that most of them
-/// may be silent at once from the first look on. What the host starts itself has yet to say something.
-pub(super) fn resume(set: &mut SetState) {
+/// A host has started in the middle of an upgrade or of a release: whoever is part of it had been heard when it began, so
+/// that most of them may be silent at once from the first look on. What the host starts itself has yet to say something.
+pub(super) fn resume(fleet: &mut Fleet, name: &ScaleSetName) {
+    let is_part = |part: &Part| !matches!(part.run, Run::Left(_));
+    let is_released = fleet.releases.active().any(|release| release.parts.get(name).is_some_and(is_part));
+    let Some(set) = fleet.change(name) else { return };
     if set.driver.custody == Custody::Host {
         return;
     }
-    let Some(upgrade) = set.active() else { return };
-    let planned: Vec<InstanceId> = upgrade.members.keys().cloned().collect();
-    for id in planned {
+    let known: Vec<InstanceId> = match (is_released, set.active()) {
+        (true, _) => set.members().map(|instance| instance.spec.id.clone()).collect(),
+        (false, Some(upgrade)) => upgrade.members.keys().cloned().collect(),
+        (false, None) => return,
+    };
+    for id in known {
         set.change(&id, |instance| instance.word.has_spoken_before());
     }
 }
 
 /// Somebody is silent: most of those that nothing has touched may be.
 pub(super) fn suspect(set: &mut SetState, now: Now, out: &mut Out) {
-    if set.suspicion.is_some() || !is_suspicious(set, now.at) {
+    if set.doubted_alone || !is_suspicious(set, now.at) {
+        return;
+    }
+    set.doubted_alone = true;
+    if set.suspicion.is_some() {
         return;
     }
     set.suspicion = Some(now.at);
@@ -70,15 +86,40 @@ pub(super) fn reconsider(set: &mut SetState, now: Now, out: &mut Out) {
     if set.suspicion.is_none() || is_most(set, set.evidence().silent().len()) {
         return;
     }
+    set.doubted_alone = false;
+    if set.doubted_with.is_none() || set.evidence().unanswered() == 0 {
+        go_on(set, now, out);
+    }
+}
+
+/// What held a set because of all sets is over; its own rule may hold it still.
+fn let_go(set: &mut SetState, now: Now, out: &mut Out) {
+    set.doubted_with = None;
+    if set.suspicion.is_some() && !set.doubted_alone {
+        go_on(set, now, out);
+    }
+}
+
+fn go_on(set: &mut SetState, now: Now, out: &mut Out) {
     trust(set, now, out);
     if set.active().is_some() {
         set.answers.push(Event::Trusted);
     }
 }
 
+/// Whoever says go says that the host is well, as far as this set goes.
+pub(super) fn says_go(fleet: &mut Fleet, name: &ScaleSetName, now: Now, out: &mut Out) {
+    whole::trusted(fleet, name);
+    if let Some(set) = fleet.change(name) {
+        trust(set, now, out);
+    }
+}
+
 /// The host is well again, or a person says so. The time in which it doubted itself is nobody's.
-pub(super) fn trust(set: &mut SetState, now: Now, out: &mut Out) {
+fn trust(set: &mut SetState, now: Now, out: &mut Out) {
     let Some(since) = set.suspicion.take() else { return };
+    let was_alone = set.doubted_with.take().is_none();
+    set.doubted_alone = false;
     set.trusted_at = now.at;
     set.dirty = true;
     let silent = set.instances().filter(|instance| instance.word.is_silent());
@@ -86,8 +127,11 @@ pub(super) fn trust(set: &mut SetState, now: Now, out: &mut Out) {
     for id in silent {
         set.change(&id, |instance| instance.was_not_heard(now.at.since(since)));
     }
-    out.changes.doubts.push((set.spec.name.clone(), SelfDoubt::Ended));
-    told(set, Doubt::Ended, now, out);
+    // Of a doubt over all sets those are told that it made wait.
+    if was_alone || set.active().is_some() {
+        out.changes.doubts.push((set.spec.name.clone(), SelfDoubt::Ended));
+        told(set, Doubt::Ended, now, out);
+    }
 }
 
 /// So long after the first round without an answer others may go silent for the same reason.

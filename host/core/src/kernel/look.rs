@@ -11,7 +11,7 @@ use super::state::{Fleet, SetState};
 use super::trail::{self, Before};
 use super::watched::Stepped;
 use super::zones::Waits;
-use super::{ended, hooks, sight, surge, zones};
+use super::{doubts, ended, hooks, sight, surge, zones};
 use crate::domain::{Now, ScaleSetName};
 use crate::record::Write;
 use crate::rollout::{Action, Event, Extent, Step, Upgrade, step};
@@ -35,6 +35,7 @@ pub(super) fn look(
     out: &mut Out,
 ) {
     zones::look_beside(fleet, name, now.at);
+    doubts::look_beside(fleet, name);
     let Some(set) = fleet.change(name) else { return };
     set.dirty = false;
     let mut all = std::mem::take(&mut set.answers);

@@ -71,6 +71,7 @@ mod trip_tests;
 
 pub use boot::SetConfig;
 pub use command::{Answer, Command, Reply, Request};
+pub use doubts::Most;
 pub use effect::Effect;
 pub use event::{Event, RefusedCommit};
 pub use out::{Changes, SelfDoubt};
@@ -235,6 +236,7 @@ impl Kernel {
                 fact => self.fact(fact, now, &mut out),
             }
         }
+        doubts::look(&mut self.fleet, now, &mut out);
         turn.facts = Facts { writes: out.writes.len(), effects: out.effects.len(), intents: 0 };
         let patience = if requests.is_empty() && !ending { Patience::Some } else { Patience::None };
         if self.recording.may_write(now.at, patience) {

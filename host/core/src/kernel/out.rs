@@ -52,6 +52,8 @@ pub struct Changes {
     pub said: Vec<Said>,
     /// Sets of which the host doubts what it sees, or does so no longer.
     pub doubts: Vec<(ScaleSetName, SelfDoubt)>,
+    /// Whether it doubts what it sees of all sets together, or does so no longer.
+    pub doubt_of_all: Option<SelfDoubt>,
     /// Drivers' complaints about instances.
     pub troubles: Vec<(ScaleSetName, InstanceId, String)>,
 }

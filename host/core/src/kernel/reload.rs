@@ -96,12 +96,13 @@ fn go_by(
     (live.health, live.policy, live.retry, live.freeze) = (health, policy, retry, freeze);
     (live.forget_after, live.mode, live.provisioning) = (forget_after, mode, provisioning);
     set.dirty = true;
+    // Before the model: what is recorded of that names what of the catalogue it stands for.
+    release::go_by(fleet, &name, estate);
+    let Some(set) = fleet.change(&name) else { return };
     let (said, looks) = take_up_model(set, (model, &resolved), out);
     if said == Said::Anew {
         modes::said_anew(set, now, out);
     }
-    release::go_by(fleet, &name, estate);
-    let Some(set) = fleet.change(&name) else { return };
     if set.spec.plugin != plugin {
         judged_by(set, memories, (plugin, in_force), now, out);
     }
@@ -169,6 +170,11 @@ fn take_up_model(
 ) -> (Said, Looks) {
     let is_wanted = |(component, to): (&Component, &Version)| set.model.of(component) == Some(to);
     if set.spec.model == next && resolved.iter().all(is_wanted) {
+        // Defined otherwise, and that comes to the same version.
+        for component in resolved.keys() {
+            let Some(model) = set.stored_model(component) else { continue };
+            out.writes.push(Write::Model(set.spec.name.clone(), component.clone(), model));
+        }
         return (Said::TheSame, Looks::NotNow);
     }
     let (before, goal) = (set.spec.model.goal(), next.goal());

@@ -1,6 +1,7 @@
 //! What a reader of the fleet asks, answered from a published [`Fleet`](super::Fleet): typed values, no
 //! sentences. Nothing here is ever asked by a turn.
 
+mod doubt;
 mod driver;
 mod fleet;
 mod plan;

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use imbl::{OrdMap, OrdSet};
 
+use super::doubts::{Most, Whole};
 use super::refusal::Refusal;
 use super::release::Releases;
 use super::zones::{Neighbours, Regions};
@@ -62,6 +63,8 @@ pub struct Fleet {
     pub releases: Releases,
     /// Which zones are in flight.
     pub(super) regions: Regions,
+    /// Who is silent, over all sets.
+    pub(super) whole: Whole,
 }
 
 impl Fleet {
@@ -155,6 +158,12 @@ pub struct SetState {
     pub(super) seats: Seats,
     /// Since when the host doubts itself: most of those that nothing has touched went silent at once.
     pub suspicion: Option<Timestamp>,
+    /// It does so by what it sees of this set alone.
+    pub(super) doubted_alone: bool,
+    /// It does so by what it sees of all sets, of which most went silent at once.
+    pub doubted_with: Option<Most>,
+    /// When silence began last that may be that of most of all sets, as of the latest look.
+    pub(super) silence_beside: Option<Timestamp>,
     /// Silence that began before says nothing about the host.
     pub(super) trusted_at: Timestamp,
     /// What its plugin has said of taking part.

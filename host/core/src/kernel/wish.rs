@@ -30,11 +30,8 @@ pub(super) fn wish(
         return Err(Refusal::Wish { scale_set: name.clone(), why });
     }
     out.audit(About::upgrade(upgrade, None), by.clone(), What::Wish { wish }, now);
-    if wish == Wish::Bypass
-        && let Some(set) = fleet.change(name)
-    {
-        // Whoever says go says that the host is well.
-        doubts::trust(set, now, out);
+    if wish == Wish::Bypass {
+        doubts::says_go(fleet, name, now, out);
     }
     if goes_back && let Some(set) = fleet.change(name) {
         // What was to begin by itself behind it, is not wanted by whoever takes it back.

@@ -76,7 +76,7 @@ pub struct Registered {
 pub struct StoredModel {
     /// Wanted version.
     pub version: Version,
-    /// What the configuration said at that time.
+    /// What the configuration said at that time; where its version comes of the catalogue, with what it may be of that.
     pub configured: Version,
     /// What an upgrade that Completed brought last, or what the set began with: what a new instance starts with. None
     /// in a record of an earlier build.

@@ -1,6 +1,6 @@
 //! What a release would do: region phases, sets and counts, and why a set is or is not part of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
@@ -16,22 +16,42 @@ pub struct PlannedSet {
     pub name: ScaleSetName,
     /// Its region.
     pub location: Location,
-    /// What it has.
+    /// What is wanted there.
     pub from: Option<Version>,
+    /// What its instances are known to have, with how many; those of whom nobody knows are not among them.
+    pub runs: BTreeMap<Version, usize>,
+    /// Sets that come before it.
+    pub after: Vec<ScaleSetName>,
     /// Whether it is part of the release, and what has to be done there.
     pub standing: Result<Moves, Left>,
+    /// Too much of it is unhealthy now for its first batch.
+    pub held_unhealthy: bool,
     /// Its instances.
     pub tally: Tally,
 }
 
 impl PlannedSet {
+    /// How many of it are unhealthy now, and stay as they are where that lasts.
+    #[must_use]
+    pub fn unhealthy(&self) -> usize {
+        self.tally.not_eligible.get(Left::HeldUnhealthy.code()).copied().unwrap_or(0)
+    }
+
+    /// Those of the sets before it that have to be brought up first.
+    pub fn waits_for<'a>(&'a self, phase: &'a PlannedPhase) -> impl Iterator<Item = &'a ScaleSetName> {
+        let has_to_move =
+            |name: &&ScaleSetName| phase.sets.iter().any(|set| set.name == **name && set.has_to_move());
+        self.after.iter().filter(has_to_move)
+    }
+
     /// Whether it does not have the version everywhere, although it is part of the release: also one whose upgrade was
     /// ended half-way.
     #[must_use]
     pub fn has_to_move(&self) -> bool {
         match self.standing {
             Ok(Moves::Up) => true,
-            Ok(Moves::There) => self.tally.at_version < self.tally.eligible,
+            // Who is unhealthy may be well when it begins.
+            Ok(Moves::There) => self.tally.at_version < self.tally.eligible + self.unhealthy(),
             Err(_) => false,
         }
     }
@@ -42,7 +62,7 @@ impl PlannedSet {
 pub struct PlannedPhase {
     /// Its regions.
     pub regions: Vec<Location>,
-    /// The sets in them that have the type in their model, by name.
+    /// The sets in them that have the type in their model, by name; who comes after another one stands behind it.
     pub sets: Vec<PlannedSet>,
 }
 
@@ -78,9 +98,33 @@ pub fn plan(
             phase.sets.push(set);
         }
     }
-    phases.iter_mut().for_each(|phase| phase.sets.sort_by(|a, b| a.name.cmp(&b.name)));
+    for phase in &mut phases {
+        phase.sets = in_order(std::mem::take(&mut phase.sets));
+    }
     let digest = digest(subject, version, strategy, &phases);
     ReleasePlan { subject: subject.clone(), version: version.clone(), phases, digest }
+}
+
+/// By name, and each behind those that it comes after. What goes in a circle stays as it is.
+fn in_order(mut sets: Vec<PlannedSet>) -> Vec<PlannedSet> {
+    sets.sort_by(|a, b| a.name.cmp(&b.name));
+    if sets.iter().all(|set| set.after.is_empty()) {
+        return sets;
+    }
+    let mut open: BTreeSet<ScaleSetName> = sets.iter().map(|set| set.name.clone()).collect();
+    let mut placed = Vec::with_capacity(sets.len());
+    while !sets.is_empty() {
+        let (now, later): (Vec<_>, Vec<_>) =
+            sets.into_iter().partition(|set| !set.after.iter().any(|name| open.contains(name)));
+        if now.is_empty() {
+            placed.extend(later);
+            break;
+        }
+        now.iter().for_each(|set| _ = open.remove(&set.name));
+        placed.extend(now);
+        sets = later;
+    }
+    placed
 }
 
 fn digest(
@@ -98,7 +142,8 @@ fn digest(
     for phase in phases {
         line(format!("phase {}", phase.regions.iter().map(Location::as_str).collect::<Vec<_>>().join(" ")));
         for set in &phase.sets {
-            let PlannedSet { name, location, from, standing, tally } = set;
+            // What runs there is of the moment, as health is.
+            let PlannedSet { name, location, from, runs: _, after, standing, held_unhealthy: _, tally } = set;
             let from = from.as_ref().map_or("", Version::as_str);
             let standing = match standing {
                 Ok(Moves::Up) => "up",
@@ -108,6 +153,12 @@ fn digest(
                 Err(left) => left.code(),
             };
             line(format!("set {name} {location} {from} {standing} {}", tally.total));
+            if !after.is_empty() {
+                line(format!(
+                    "after {}",
+                    after.iter().map(ScaleSetName::as_str).collect::<Vec<_>>().join(" ")
+                ));
+            }
             tally.zones.iter().for_each(|(zone, count)| line(format!("zone {zone} {count}")));
             // Who says skip now and did not then makes another plan of it; who is ill may be well when it begins.
             let out = tally.not_eligible.iter().filter(|(code, _)| *code != Left::HeldUnhealthy.code());

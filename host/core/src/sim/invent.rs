@@ -11,6 +11,7 @@ use crate::health::{FoldSettings, GraceEnd};
 
 use super::rng::Rng;
 use super::scenario::{Application, Failing, Faults, Keeper, Kind, Scenario};
+use super::silence;
 
 impl Scenario {
     /// A world out of numbers: every setting may be anything that a site could configure.
@@ -40,7 +41,7 @@ impl Scenario {
         let keepers = [Keeper::Host, Keeper::HostAlone, Keeper::Site, Keeper::SiteSilent];
         let failing = [Failing::Hold, Failing::Hold, Failing::LastGood, Failing::Azure];
         // Drawn aside, so that all worlds in mode Manual stay what they are.
-        let mode = mode(rng);
+        let (mode, cut_off) = (mode(rng), silence::cut_off(rng, sets));
         let (after, limit) = (Duration::from_secs(pick(rng, &[60, 120])), pick(rng, &[1, 2]));
         Self {
             sets,
@@ -70,6 +71,7 @@ impl Scenario {
             keeper: *rng.pick(&keepers).unwrap_or(&Keeper::Host),
             on_failure: *rng.pick(&failing).unwrap_or(&Failing::Hold),
             mode,
+            cut_off,
             retry: rng.chance(300).then_some(RetryRule { after, limit }),
             planned: rng.chance(300),
             bake: rng.chance(200).then(|| Bake {

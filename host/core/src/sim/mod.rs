@@ -54,6 +54,8 @@ mod scenario;
 #[cfg(test)]
 mod shrink;
 #[cfg(test)]
+mod silence;
+#[cfg(test)]
 mod trouble;
 #[cfg(test)]
 mod turns;
@@ -67,7 +69,7 @@ mod why;
 mod world;
 
 #[cfg(test)]
-use scenario::{Application, BadCommit, Crash, CrashAt, Fate, Keeper, Scenario};
+use scenario::{Application, BadCommit, Crash, CrashAt, Fate, Faults, Keeper, ReleasePeople, Scenario};
 #[cfg(test)]
 use versions::Versions;
 #[cfg(test)]

@@ -101,9 +101,10 @@ impl World {
         let fails = self.rng.chance(faults.plugin_fails);
         // The host could not ask, and knows it.
         let short = lost && self.rng.chance(300);
+        let is_cut_off = self.is_cut_off();
         let remembers = self.rng.chance(20);
         let late = if self.rng.chance(faults.late_probe) { self.seconds(1, 20) } else { Duration::ZERO };
-        if short {
+        if short && !is_cut_off {
             let missed = NotAsked {
                 scale_set: key.0,
                 instance: key.1,
@@ -116,14 +117,14 @@ impl World {
         }
         // What answers at the address of an instance that is gone says nothing.
         let node = self.nodes.get(&key);
-        let claim = node.and_then(|node| node.claim(self.now)).filter(|_| !lost);
+        let claim = node.and_then(|node| node.claim(self.now)).filter(|_| !lost && !is_cut_off);
         let says = node.map(|node| node.says.clone());
         let memory = remembers.then(|| vec![u8::try_from(self.now.0 % 251).unwrap()]);
         let says = says.unwrap_or(super::fleet::Says { phase: None, participation: Participation::Proceed });
         let found = Found { says, claim };
         let judges = self.plugins.get(&plugin).and_then(|plugin| plugin.hands.judges.as_ref());
         let Some((generation, code)) = judges else { return };
-        let result = if fails {
+        let result = if fails && !is_cut_off {
             Err(PluginFailure::Trapped("unreachable".to_owned()))
         } else {
             code.judge(&key, &found, memory)
@@ -140,7 +141,7 @@ impl World {
             // What is lost is so in two ways: an answer without a word of the application, and silence.
             heard: match (claim, self.now.0 % 2) {
                 (Some(_), _) => Heard::Answer,
-                (None, 0) if lost => Heard::Answer,
+                (None, 0) if lost && !is_cut_off => Heard::Answer,
                 (None, _) => Heard::Silence,
             },
             outcome: Arc::new(outcome),

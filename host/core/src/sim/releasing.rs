@@ -17,7 +17,7 @@ use crate::rollout::invariants::Rule;
 use crate::rollout::{Purpose, Stage, Upgrade};
 
 use super::people::Why;
-use super::scenario::Scenario;
+use super::scenario::{ReleasePeople, Scenario};
 use super::world::{BEGIN, World};
 
 /// Versions of each type that a world publishes.
@@ -123,7 +123,12 @@ impl World {
         let number = u32::try_from(self.rng.between(0, u64::from(self.scenario.extensions - 1))).unwrap();
         let type_ = subject(number);
         let count = self.releasing.published.entry(type_.clone()).or_default();
-        if *count < PUBLISHED_MAX && self.rng.chance(300) {
+        let (publish, wish) = match (self.scenario.release_people, *count) {
+            (ReleasePeople::Rash, _) => (300, 150),
+            (ReleasePeople::Fickle, 0) => (400, 300),
+            (ReleasePeople::Fickle, _) => (20, 300),
+        };
+        if *count < PUBLISHED_MAX && self.rng.chance(publish) {
             *count += 1;
             let version = version(4 + *count);
             let begins = if self.rng.chance(900) { Begins::ByItself } else { Begins::WhenStarted };
@@ -150,11 +155,11 @@ impl World {
             .map(|release| (release.id.clone(), release.version.clone(), release.phases.len()))
             .collect();
         for (id, version, phases) in active {
-            if !self.rng.chance(150) {
+            if !self.rng.chance(wish) {
                 continue;
             }
             let phase = usize::try_from(self.rng.between(0, phases as u64)).unwrap();
-            let wishes = [
+            let rash = [
                 ReleaseWish::Pause,
                 ReleaseWish::Resume,
                 ReleaseWish::Resume,
@@ -163,8 +168,13 @@ impl World {
                 ReleaseWish::Stop,
                 ReleaseWish::RollBack,
             ];
-            let wish = self.rng.pick(&wishes).copied().unwrap();
-            if self.rng.chance(900) {
+            let fickle = [ReleaseWish::Pause, ReleaseWish::Resume, ReleaseWish::Resume];
+            let (wishes, withdraws): (&[ReleaseWish], u32) = match self.scenario.release_people {
+                ReleasePeople::Rash => (&rash, 100),
+                ReleasePeople::Fickle => (&fickle, 0),
+            };
+            let wish = self.rng.pick(wishes).copied().unwrap();
+            if self.rng.chance(1_000 - withdraws) {
                 self.ask_of_releases(ReleaseCommand::Wish(id, wish));
             } else {
                 let then = if self.rng.chance(500) { ThenBack::Stay } else { ThenBack::GoBack };
@@ -277,7 +287,7 @@ impl World {
     fn nothing_more_begins(&mut self, fleet: &Fleet, set: &SetState, upgrade: &Upgrade) {
         let name = &set.spec.name;
         let mut releases = upgrade.releases.iter().filter_map(|id| fleet.releases.release(id));
-        let Some(why) = releases.find_map(|release| stopped(fleet, name, release)) else {
+        let Some(why) = releases.find_map(|release| stopped(fleet, name, release, self.now)) else {
             self.releasing.stopped.remove(&upgrade.id);
             return;
         };
@@ -290,7 +300,7 @@ impl World {
 }
 
 /// Why a release that has begun in a set may not go on there.
-fn stopped(fleet: &Fleet, name: &ScaleSetName, release: &Release) -> Option<&'static str> {
+fn stopped(fleet: &Fleet, name: &ScaleSetName, release: &Release, now: Timestamp) -> Option<&'static str> {
     let part = release.parts.get(name).filter(|part| part.run == Run::Runs)?;
     let has_failed = |first: &ScaleSetName| {
         let run = release.parts.get(first).map(|part| &part.run);
@@ -304,9 +314,26 @@ fn stopped(fleet: &Fleet, name: &ScaleSetName, release: &Release) -> Option<&'st
         Some("the release is paused")
     } else if release.state == ReleaseState::Halted && !part.passed_over {
         Some("the release is halted")
+    } else if is_overtaken(release, part, now) {
+        Some("an earlier region phase is no longer through")
     } else {
         None
     }
+}
+
+/// Whether a set of an earlier region phase is open again, and nobody has let this one go on without it. Who has not
+/// begun because its pair is in flight is waited for by nobody that is.
+fn is_overtaken(release: &Release, part: &Part, now: Timestamp) -> bool {
+    let flying: BTreeSet<&Location> = release.regions_in_flight().collect();
+    let pair_flies = |part: &Part| release.strategy.paired(&part.location).any(|pair| flying.contains(pair));
+    let excused = release.excused.get(&part.phase);
+    release.parts.iter().any(|(name, other)| {
+        let has_begun = matches!(other.run, Run::Runs | Run::Done | Run::GoesBack | Run::Back);
+        other.phase < part.phase
+            && excused.is_none_or(|sets| !sets.contains(name))
+            && (has_begun || !pair_flies(other))
+            && is_open(other, release.strategy.bake, now)
+    })
 }
 
 fn is_opted_out(fleet: &Fleet, name: &ScaleSetName, release: &Release) -> bool {

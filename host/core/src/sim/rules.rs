@@ -53,6 +53,17 @@ pub(super) struct Rules {
     upgrades: BTreeMap<UpgradeId, (u64, Goal, Timestamp)>,
 }
 
+impl Began {
+    pub(super) fn answered(&self) -> Timestamp {
+        self.answered
+    }
+
+    /// Whether it is about this life.
+    pub(super) fn is_of(&self, epoch: u64) -> bool {
+        self.epoch == epoch
+    }
+}
+
 impl Rules {
     pub(super) fn committed(&mut self) {
         self.checkers.values_mut().for_each(Checker::committed);
@@ -150,6 +161,9 @@ impl World {
             if stepped.before.is_active() && !stepped.after.is_active() {
                 self.an_upgrade_ended(&stepped.after);
             }
+        }
+        if self.scenario.cut_off.is_some() {
+            self.nobody_fails_for_our_silence(all);
         }
         if self.scenario.releases {
             self.releases_hold();

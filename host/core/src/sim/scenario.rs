@@ -66,6 +66,8 @@ pub(super) struct Scenario {
     pub(super) round_trip: bool,
     /// Publishers release versions of the extensions, through regions.
     pub(super) releases: bool,
+    /// How people and publishers deal with releases.
+    pub(super) release_people: ReleasePeople,
     /// What is run round instances and batches.
     pub(super) hooks: HookKinds,
     /// What begins an upgrade when the model changes.
@@ -81,6 +83,8 @@ pub(super) struct Scenario {
     pub(super) timeouts: Timeouts,
     /// A person swaps in a component that says skip of some instances: so long after the beginning.
     pub(super) swap_at: Option<Duration>,
+    /// The host hears nobody: so long after the beginning, and for so long.
+    pub(super) cut_off: Option<(Duration, Duration)>,
     /// One crash at one place, instead of by chance.
     pub(super) crash: Option<Crash>,
     /// One commit that goes wrong, instead of by chance.
@@ -107,6 +111,15 @@ pub(super) enum Application {
     Changes,
     /// It stays as it is: only extensions change.
     Stays,
+}
+
+/// How people and publishers deal with releases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum ReleasePeople {
+    /// Something newer is published before the last one is through, and releases are ended as often as anything else.
+    Rash,
+    /// Each type has a release that goes its way, and is paused and resumed again and again.
+    Fickle,
 }
 
 /// Who keeps instances running, and what becomes of them when the host is killed.
@@ -285,6 +298,7 @@ impl Default for Scenario {
             on_failure: Failing::Hold,
             round_trip: false,
             releases: false,
+            release_people: ReleasePeople::Rash,
             hooks: HookKinds::default(),
             mode: UpgradeMode::Manual,
             retry: None,
@@ -292,6 +306,7 @@ impl Default for Scenario {
             bake: None,
             timeouts: Timeouts::default(),
             swap_at: None,
+            cut_off: None,
             crash: None,
             commit: None,
             quiet_after: Duration::from_secs(15 * 60),

@@ -29,6 +29,7 @@ use super::releasing::Releasing;
 use super::rng::Rng;
 use super::rules::{Began, Rules};
 use super::scenario::Scenario;
+use super::silence::Silence;
 use super::turns::Doubtful;
 use super::versions::Versions;
 use super::wants::{self, Preparing};
@@ -254,6 +255,8 @@ pub(super) struct World {
     pub(super) requests: u64,
     /// What was seen of releases.
     pub(super) releasing: Releasing,
+    /// What was seen of the time without a network.
+    pub(super) silence: Silence,
     /// What people still want to do.
     pub(super) intentions: usize,
     /// Sets in which the first instance has nothing to go back to, so that no upgrade with a round trip begins.
@@ -333,6 +336,7 @@ impl World {
             asked: BTreeMap::new(),
             requests: 0,
             releasing: Releasing::default(),
+            silence: Silence::default(),
             intentions: 0,
             stay_at_home: BTreeSet::new(),
             violations: Vec::new(),

@@ -1,6 +1,7 @@
 //! What the API asks about the catalogue and releases.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use phasegate_core::domain::{Digest, ExtensionType, ReleaseId, ReleaseVersion, ScaleSetName, Subscription};
 use phasegate_core::kernel::command::{
@@ -8,10 +9,14 @@ use phasegate_core::kernel::command::{
 };
 use phasegate_core::kernel::{Fleet, Refusal, released};
 use phasegate_core::release::Release;
+use phasegate_core::sim::released::expected;
 use phasegate_wire as wire;
 
 use super::{Asked, CommandError, CommandErrorKind, Host};
 use crate::api::v1::view::release as view;
+
+/// A plan is simulated for so long; whoever asks waits for it.
+const SIMULATED_MAX: Duration = Duration::from_millis(500);
 
 /// What a person wants to be started.
 pub(in crate::api) struct ReleaseStart {
@@ -109,8 +114,15 @@ impl Host {
         subject: ExtensionType,
         version: ReleaseVersion,
     ) -> Result<wire::ReleasePlan, CommandError> {
-        self.read(move |fleet, now| Ok(view::plan(fleet, &released::plan(fleet, &subject, &version, now)?)))
-            .await
+        let clock = self.clock;
+        self.read(move |fleet, now| {
+            let planned = released::plan(fleet, &subject, &version, now)?;
+            let begun_at = clock.now();
+            let mut goes_on = || clock.now().since(begun_at) < SIMULATED_MAX;
+            let simulated = expected(fleet, &planned, now, &mut goes_on);
+            Ok(view::plan(fleet, &planned, simulated))
+        })
+        .await
     }
 
     pub(in crate::api) async fn releases(&self) -> Result<wire::Releases, CommandError> {

@@ -138,8 +138,12 @@ fn plan(client: &Client, subject: &str, version: &str, format: OutputArgs) -> an
         duration(plan.strategy.bake_seconds),
         plan.strategy.max_failed_sets,
     );
-    text.push_str(&phases(&plan.phases));
-    let _ = write!(text, "takes {} at least\nplan {}\n", duration(plan.duration_seconds), plan.digest);
+    text.push_str(&phases(&plan.phases, "WANTED NOW"));
+    let how = match plan.duration_from {
+        wire::DurationFrom::Simulation => "by simulation, if all goes well",
+        _ => "at least, by the least times of its batches and bakes",
+    };
+    let _ = write!(text, "takes {} {how}\nplan {}\n", duration(plan.duration_seconds), plan.digest);
     output::data(&text)?;
     Ok(Exit::Done)
 }
@@ -196,11 +200,26 @@ fn render(detail: &wire::ReleaseDetail) -> String {
         one.region_phases,
         counts(one)
     );
-    text.push_str(&phases(&detail.phases));
+    text.push_str(&phases(&detail.phases, "WANTED BEFORE"));
     text
 }
 
-fn phases(all: &[wire::ReleasePhase]) -> String {
+/// What runs there: the version, or each with its count where they differ.
+fn runs(set: &wire::ReleaseSet) -> String {
+    let known: usize = set.runs.values().sum();
+    match set.runs.iter().next() {
+        None => "-".to_owned(),
+        Some((version, _)) if set.runs.len() == 1 && known == set.instances => version.clone(),
+        Some(_) => {
+            let unknown = set.instances.saturating_sub(known);
+            let all = set.runs.iter().map(|(version, count)| format!("{count} {version}"));
+            all.chain((unknown > 0).then(|| format!("{unknown} unknown"))).collect::<Vec<_>>().join(", ")
+        }
+    }
+}
+
+/// Region phases with their sets; `wanted` is what the column of the version is called that is no news of instances.
+fn phases(all: &[wire::ReleasePhase], wanted: &str) -> String {
     let mut text = String::new();
     for phase in all {
         let _ = writeln!(text, "\nregion phase {}: {}", phase.region_phase, phase.regions.join(", "));
@@ -216,6 +235,7 @@ fn phases(all: &[wire::ReleasePhase]) -> String {
                 set.scale_set.clone(),
                 set.location.clone(),
                 set.state.to_string(),
+                runs(set),
                 or_dash(set.from.as_ref()),
                 format!("{}/{}", set.at_version, set.eligible),
                 set.healthy.to_string(),
@@ -225,7 +245,7 @@ fn phases(all: &[wire::ReleasePhase]) -> String {
         };
         let rows: Vec<Vec<String>> = phase.scale_sets.iter().map(row).collect();
         let headings =
-            ["SCALE SET", "REGION", "STATE", "FROM", "AT VERSION", "HEALTHY", "NOT ELIGIBLE", "WHY"];
+            ["SCALE SET", "REGION", "STATE", "RUNS", wanted, "AT VERSION", "HEALTHY", "NOT ELIGIBLE", "WHY"];
         if rows.is_empty() {
             text.push_str("no scale set has it in its model\n");
         } else {

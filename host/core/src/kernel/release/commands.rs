@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::estate::said_before;
+use super::estate::Before;
 use super::turn::{self, part_of};
 use super::view::{self, Planned};
 use crate::domain::{
@@ -225,9 +225,8 @@ pub(super) fn begin_by_itself(fleet: &mut Fleet, by: &By, now: Now, out: &mut Ou
         }
         let planned = view::planned(fleet, &subject, &version, now);
         // What a person has taken back since stays so, and what has failed often enough.
-        let is_new = |set: &PlannedSet| {
-            set.has_to_move() && said_before(fleet, &set.name, (&subject, &version), None).is_none()
-        };
+        let before = Before::of(fleet, (&subject, &version), None);
+        let is_new = |set: &PlannedSet| set.has_to_move() && before.said_of(&set.name).is_none();
         if planned.plan.phases.iter().flat_map(|phase| &phase.sets).any(is_new) {
             // Whatever speaks against it speaks against a person's start, too, and is told then.
             let _ = begin(fleet, planned, Starts::ByItself, by, now, out);

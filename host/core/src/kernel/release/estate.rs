@@ -18,37 +18,47 @@ use crate::rollout::{MemberState, Purpose, Upgrade, UpgradeState};
 
 /// The fleet, as one release sees it.
 pub(super) struct Estate<'a> {
-    pub(super) fleet: &'a Fleet,
-    pub(super) release: &'a Release,
-    pub(super) now: Now,
+    fleet: &'a Fleet,
+    release: &'a Release,
+    now: Now,
+    before: Before<'a>,
 }
 
-impl Estate<'_> {
-    /// What a release before has said of the version for a set.
-    fn said_before(&self, name: &ScaleSetName) -> Option<Left> {
-        let Release { subject, version, number, .. } = self.release;
-        said_before(self.fleet, name, (subject, version), Some(*number))
+impl<'a> Estate<'a> {
+    pub(super) fn new(fleet: &'a Fleet, release: &'a Release, now: Now) -> Self {
+        let Release { subject, version, number, .. } = release;
+        let before = Before::of(fleet, (subject, version), Some(*number));
+        Self { fleet, release, now, before }
     }
 }
 
-/// Why a set that is to come up to a version does not do so by itself once more: a release that has ended has brought it
-/// there, and somebody has taken it back since or ended its upgrade; or it has failed as often as it was to be tried.
-pub(super) fn said_before(
-    fleet: &Fleet,
-    name: &ScaleSetName,
-    (subject, version): (&ExtensionType, &ReleaseVersion),
-    but: Option<u64>,
-) -> Option<Left> {
-    let ended = fleet.releases.all.values().rev().filter(|it| !it.is_active() && Some(it.number) != but);
-    let mut same = ended.filter(|it| it.subject == *subject && it.version == *version);
-    same.find_map(|it| match &it.parts.get(name)?.run {
-        Run::Done | Run::Ended { how: How::Cancelled, .. } => Some(Left::TakenBack),
-        // Where a newer version came first, its tries were not over.
-        Run::Ended { how: How::Faulted | How::Incomplete, .. } => {
-            matches!(it.state, ReleaseState::Ended(End::Completed, _)).then_some(Left::FailedBefore)
-        }
-        Run::Waits | Run::Left(_) | Run::Runs | Run::GoesBack | Run::Back | Run::NotBack { .. } => None,
-    })
+/// Releases of a version that have ended, the latest first, picked once of all that are kept: not for each set.
+pub(super) struct Before<'a>(Vec<&'a Release>);
+
+impl<'a> Before<'a> {
+    /// All of them but one.
+    pub(super) fn of(
+        fleet: &'a Fleet,
+        (subject, version): (&ExtensionType, &ReleaseVersion),
+        but: Option<u64>,
+    ) -> Self {
+        let ended = fleet.releases.all.values().rev().filter(|it| !it.is_active() && Some(it.number) != but);
+        let same = ended.filter(|it| it.subject == *subject && it.version == *version);
+        Self(same.map(AsRef::as_ref).collect())
+    }
+
+    /// Why a set that is to come up to the version does not do so by itself once more: one of them has brought it there,
+    /// and somebody has taken it back since or ended its upgrade; or it has failed as often as it was to be tried.
+    pub(super) fn said_of(&self, name: &ScaleSetName) -> Option<Left> {
+        self.0.iter().find_map(|it| match &it.parts.get(name)?.run {
+            Run::Done | Run::Ended { how: How::Cancelled, .. } => Some(Left::TakenBack),
+            // Where a newer version came first, its tries were not over.
+            Run::Ended { how: How::Faulted | How::Incomplete, .. } => {
+                matches!(it.state, ReleaseState::Ended(End::Completed, _)).then_some(Left::FailedBefore)
+            }
+            Run::Waits | Run::Left(_) | Run::Runs | Run::GoesBack | Run::Back | Run::NotBack { .. } => None,
+        })
+    }
 }
 
 impl EstateView for Estate<'_> {
@@ -75,9 +85,9 @@ impl EstateView for Estate<'_> {
         let lacks = seen.is_some_and(|seen| seen.lacks > 0) && part.tries == 0;
         let before = match standing {
             Ok(_) if self.release.is_a_persons() => None,
-            Ok(Moves::Up) => self.said_before(name),
+            Ok(Moves::Up) => self.before.said_of(name),
             // It failed, and the version is wanted there still.
-            Ok(Moves::There) if lacks => self.said_before(name).filter(|left| *left == Left::FailedBefore),
+            Ok(Moves::There) if lacks => self.before.said_of(name).filter(|left| *left == Left::FailedBefore),
             Ok(Moves::There) | Err(_) => None,
         };
         let standing =
@@ -148,7 +158,7 @@ pub(super) fn standing(
 
 /// Whether too much of a set, or of the group of stand-alone machines that it belongs to, is unhealthy for its first
 /// batch.
-fn is_too_unhealthy(fleet: &Fleet, set: &SetState) -> bool {
+pub(super) fn is_too_unhealthy(fleet: &Fleet, set: &SetState) -> bool {
     let limit = set.spec.policy.rolling.max_unhealthy_instance_percent;
     let census = set.census();
     let is_over = |unhealthy, total| limit.is_exceeded_by(unhealthy, total);
@@ -314,11 +324,14 @@ pub(super) fn is_version(has: &str, to: &ReleaseVersion) -> bool {
     ReleaseVersion::parse(has).is_ok_and(|has| has == *to)
 }
 
-/// Why an instance does not count; a code. Whom nobody has heard counts: silence is no word of the application.
+/// Why an instance does not count; a code. Whom nobody has heard counts: silence is no word of the application. What
+/// somebody has said comes before what is of the moment.
 fn not_eligible(candidate: &Candidate, set: &SetState, part: &Part) -> Option<String> {
-    if part.held_unhealthy.contains(&candidate.id) {
-        return Some(Left::HeldUnhealthy.code().to_owned());
-    }
+    let is_held = part.held_unhealthy.contains(&candidate.id);
+    said_of(candidate, set, part).or_else(|| is_held.then(|| Left::HeldUnhealthy.code().to_owned()))
+}
+
+fn said_of(candidate: &Candidate, set: &SetState, part: &Part) -> Option<String> {
     let child = set.upgrade.as_ref().filter(|upgrade| part.upgrade.as_ref() == Some(&upgrade.id));
     let reason = match withheld(candidate) {
         Err(reason) => reason,

@@ -174,6 +174,16 @@ pub(super) fn go_on_by(fleet: &mut Fleet, rules: Option<ReleaseRules>, by: &By, 
     }
 }
 
+/// What the file says of a component, as it is recorded: where its version comes of the catalogue, also which of the
+/// versions of its major it may be, so that a change of that is noticed across a start.
+pub(super) fn defined(spec: &ScaleSet, component: &Component, configured: &Version) -> Version {
+    let mut enrolments = spec.estate.enrolments.iter();
+    let resolves = enrolments.find(|one| one.component == *component && one.resolves);
+    let Some(one) = resolves else { return configured.clone() };
+    let which = if one.minor { "any-minor" } else { "this-minor" };
+    Version::parse(&format!("{configured}+{which}")).unwrap_or_else(|_| configured.clone())
+}
+
 /// The version that a component of a set begins with, where its model names none: what the catalogue has for it.
 pub(super) fn resolved(set: &ScaleSet, component: &Component, stored: &Stored) -> Option<Version> {
     let mut enrolments = set.estate.enrolments.iter();

@@ -6,4 +6,6 @@ mod besides;
 mod course;
 mod estate;
 mod people;
+mod plans;
+mod silence;
 mod versions;

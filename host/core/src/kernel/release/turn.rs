@@ -95,7 +95,7 @@ fn round(
             true => next.parts.keys().cloned().collect(),
             false => touched.iter().filter(|name| next.parts.contains_key(*name)).cloned().collect(),
         };
-        let estate = Estate { fleet, release: &release, now };
+        let estate = Estate::new(fleet, &release, now);
         let stepped = step(&mut next, &estate, &mine, now.at);
         let Step { actions, changed, head_changed, wake_at: wakes, whole: is_whole } = stepped;
         wake_at = wake_at.into_iter().chain(wakes).min();

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::commands;
-use super::estate::{Estate, standing, tally};
-use crate::domain::{ExtensionType, Location, Now, ReleaseVersion, ScaleSetName};
+use super::estate::{self, Estate, standing, tally};
+use crate::domain::{Component, ExtensionType, Location, Now, ReleaseVersion, ScaleSetName, Version};
 use crate::kernel::refusal::Refusal;
-use crate::kernel::state::Fleet;
+use crate::kernel::state::{Fleet, SetState};
 use crate::plan::PlanInput;
 use crate::release::EstateView as _;
 use crate::release::{
@@ -73,7 +73,11 @@ pub(super) fn planned(fleet: &Fleet, subject: &ExtensionType, version: &ReleaseV
     let mut sets = Vec::new();
     for set in fleet.sets.values() {
         let Some(enrolment) = set.spec.estate.enrolment(subject) else { continue };
-        let part = Part::waiting(set.spec.estate.location.clone(), 0, enrolment.component.clone());
+        // Who is unhealthy now stays as it is, as where the set begins now.
+        let part = Part {
+            held_unhealthy: estate::unhealthy(set),
+            ..Part::waiting(set.spec.estate.location.clone(), 0, enrolment.component.clone())
+        };
         let tally = tally(set, &part, version, now);
         let standing = standing(fleet, set, enrolment, version);
         if standing == Ok(Moves::Up) {
@@ -99,12 +103,27 @@ pub(super) fn planned(fleet: &Fleet, subject: &ExtensionType, version: &ReleaseV
             name: set.spec.name.clone(),
             location: set.spec.estate.location.clone(),
             from: set.model.of(&enrolment.component).cloned(),
+            runs: runs(set, &enrolment.component),
+            after: set.spec.estate.after.clone(),
             standing,
+            held_unhealthy: estate::is_too_unhealthy(fleet, set),
             tally,
         });
     }
     let strategy = &fleet.releases.rules.strategy;
     Planned { plan: plan(subject, version, strategy, sets), batches, bake: strategy.bake }
+}
+
+/// What instances are known to have of a component.
+fn runs(set: &SetState, component: &Component) -> BTreeMap<Version, usize> {
+    let mut runs = BTreeMap::new();
+    for version in set.members().filter_map(|one| one.runs_of(component).version()) {
+        match runs.get_mut(version) {
+            Some(count) => *count += 1,
+            None => _ = runs.insert(version.clone(), 1),
+        }
+    }
+    runs
 }
 
 /// What readers are told.
@@ -118,6 +137,8 @@ pub mod released {
         pub part: Part,
         /// Its instances now; none when the configuration has it no longer.
         pub tally: Option<Tally>,
+        /// What they are known to have, with how many.
+        pub runs: BTreeMap<Version, usize>,
         /// Why it has not begun, where it is part and has not.
         pub why: Option<NotBegun>,
     }
@@ -139,7 +160,7 @@ pub mod released {
     /// How each set of a release stands.
     #[must_use]
     pub fn sets(fleet: &Fleet, release: &Release, now: Now) -> BTreeMap<ScaleSetName, Standing> {
-        let estate = Estate { fleet, release, now };
+        let estate = Estate::new(fleet, release, now);
         let of = |(name, part): (&ScaleSetName, &Part)| {
             let facts: Option<Facts> = estate.facts(name, part);
             let open = match &part.run {
@@ -152,7 +173,8 @@ pub mod released {
             let why = why.or_else(|| unwell(release, part, facts.as_ref()?));
             let set = fleet.sets.get(name);
             let tally = set.map(|set| tally(set, part, &release.version, now));
-            (name.clone(), Standing { part: part.clone(), tally, why })
+            let runs = set.map(|set| super::runs(set, &part.component)).unwrap_or_default();
+            (name.clone(), Standing { part: part.clone(), tally, runs, why })
         };
         release.parts.iter().map(of).collect()
     }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::doubt::{silent, suspicion};
 use super::driver::{DriverGoes, DriverWork, driver};
 use crate::domain::{Health, HookKind, InstanceId, Location, Now, PhaseName, ReleaseId, Shortage, Timestamp};
+use crate::kernel::Most;
 use crate::kernel::state::{InstanceState, SetState};
 use crate::record::audit::Wait;
 use crate::record::{Hold, StoppedLine};
@@ -80,6 +82,8 @@ pub enum WaitsFor<'a> {
     Doubted(Few<'a>),
     /// The host, which doubts itself: most of those that nothing has touched went silent at once.
     Suspicion(Few<'a>),
+    /// The same, over all sets of the host.
+    AllSilent(Most),
     /// The release that it belongs to.
     Release(&'a BTreeSet<ReleaseId>),
     /// Another zone of its region.
@@ -158,7 +162,7 @@ impl<'a> WaitsFor<'a> {
             Self::Initializing(_) => Wait::Initializing,
             Self::Deferred { .. } => Wait::Deferral,
             Self::NotAsked { .. } => Wait::NotAsked,
-            Self::Suspicion(_) | Self::Silence { .. } => Wait::SelfDoubt,
+            Self::Suspicion(_) | Self::AllSilent(_) | Self::Silence { .. } => Wait::SelfDoubt,
             Self::Release(_) => Wait::Release,
             Self::Zone { .. } => Wait::Zone,
             Self::Group(_) => Wait::Group,
@@ -194,6 +198,7 @@ impl<'a> WaitsFor<'a> {
             | Self::Evidence { .. }
             | Self::Doubted(_)
             | Self::Suspicion(_)
+            | Self::AllSilent(_)
             | Self::Release(_)
             | Self::Zone { .. }
             | Self::Group(_)
@@ -230,6 +235,7 @@ impl<'a> WaitsFor<'a> {
             | Self::Paused
             | Self::Resume { .. }
             | Self::Approval { .. }
+            | Self::AllSilent(_)
             | Self::Release(_)
             | Self::Zone { .. }
             | Self::Group(_)
@@ -263,6 +269,7 @@ impl<'a> WaitsFor<'a> {
             | Self::NotAsked { .. }
             | Self::Doubted(_)
             | Self::Suspicion(_)
+            | Self::AllSilent(_)
             | Self::Release(_)
             | Self::Zone { .. }
             | Self::Group(_)
@@ -390,7 +397,7 @@ fn in_batch<'a>(upgrade: &'a Upgrade, set: &'a SetState, now: Now) -> WaitsFor<'
     let few = members(upgrade, settling);
     if few.count > 0 && set.suspicion.is_some() {
         // Nobody fails for silence now, and nobody passes.
-        return WaitsFor::Suspicion(silent(set));
+        return suspicion(set);
     }
     if few.count > 0 { WaitsFor::Gate(few) } else { WaitsFor::HealthyAgain }
 }
@@ -452,7 +459,7 @@ fn between<'a>(waiting: Waiting, upgrade: &'a Upgrade, set: &'a SetState, now: N
             WaitsFor::NotAsked { short_of, instances: Few::of(unheard().map(|one| &one.spec.id)) }
         }
         Waiting::Evidence { until } => WaitsFor::Evidence { instances: unanswered(upgrade, set), until },
-        Waiting::Suspicion => WaitsFor::Suspicion(silent(set)),
+        Waiting::Suspicion => suspicion(set),
         Waiting::Release => WaitsFor::Release(&upgrade.releases),
         Waiting::Zone => {
             WaitsFor::Zone { region: &set.spec.estate.location, zones: set.neighbours.zones().collect() }
@@ -467,11 +474,6 @@ fn between<'a>(waiting: Waiting, upgrade: &'a Upgrade, set: &'a SetState, now: N
         Waiting::Doubted => WaitsFor::Doubted(Few::of(set.evidence().doubted())),
         Waiting::Recovery { until } => WaitsFor::Recovery { until },
     }
-}
-
-/// Instances that have answered before and are silent.
-fn silent(set: &SetState) -> Few<'_> {
-    Few::of(set.evidence().silent().iter().map(|(_, id)| id))
 }
 
 /// Instances that have not been asked since the batch before ended, or of the next batch those that are silent.

@@ -188,6 +188,8 @@ pub(super) struct Told {
     /// It counts as Healthy, and what is known is worse.
     pub(super) is_doubted: bool,
     pub(super) silent_since: Option<Timestamp>,
+    /// It has not answered the latest probe, whether it ever did or not.
+    pub(super) is_unanswered: bool,
 }
 
 /// Members by what is known of them.
@@ -196,6 +198,7 @@ pub struct Evidence {
     settled: OrdSet<(Timestamp, InstanceId)>,
     doubted: OrdSet<InstanceId>,
     silent: OrdSet<(Timestamp, InstanceId)>,
+    unanswered: usize,
 }
 
 impl Evidence {
@@ -221,19 +224,26 @@ impl Evidence {
         &self.silent
     }
 
+    /// How many have not answered the latest probe, also of those that never have.
+    pub(in crate::kernel) fn unanswered(&self) -> usize {
+        self.unanswered
+    }
+
     /// A member is known otherwise; none before it was a member, and after it was one.
     pub(super) fn moved(&mut self, id: &InstanceId, before: Option<Told>, after: Option<Told>) {
         if before == after {
             return;
         }
-        if let Some(Told { settled_at, is_doubted, silent_since }) = before {
+        if let Some(Told { settled_at, is_doubted, silent_since, is_unanswered }) = before {
+            self.unanswered = self.unanswered.saturating_sub(usize::from(is_unanswered));
             self.settled.remove(&(settled_at, id.clone()));
             silent_since.into_iter().for_each(|at| drop(self.silent.remove(&(at, id.clone()))));
             if is_doubted {
                 self.doubted.remove(id);
             }
         }
-        if let Some(Told { settled_at, is_doubted, silent_since }) = after {
+        if let Some(Told { settled_at, is_doubted, silent_since, is_unanswered }) = after {
+            self.unanswered += usize::from(is_unanswered);
             self.settled.insert((settled_at, id.clone()));
             silent_since.into_iter().for_each(|at| drop(self.silent.insert((at, id.clone()))));
             if is_doubted {
@@ -298,7 +308,14 @@ mod tests {
     #[test]
     fn everybody_has_been_asked_when_the_last_one_has() {
         let id = |text: &str| InstanceId::parse(text).unwrap();
-        let told = |at: i64| Some(Told { settled_at: Timestamp(at), is_doubted: false, silent_since: None });
+        let told = |at: i64| {
+            Some(Told {
+                settled_at: Timestamp(at),
+                is_doubted: false,
+                silent_since: None,
+                is_unanswered: false,
+            })
+        };
         let mut evidence = Evidence::default();
         assert!(evidence.is_complete(Timestamp(5)), "there is nobody");
         evidence.moved(&id("a"), None, told(7));

@@ -5,6 +5,7 @@
 
 use super::{InstanceState, SetState};
 use crate::domain::{Change, Component, ReleaseVersion, Version};
+use crate::kernel::release::defined;
 use crate::record::StoredModel;
 use crate::release::Withdrawn;
 
@@ -87,7 +88,7 @@ impl SetState {
 
     /// What is recorded of what is wanted of a component.
     pub(in crate::kernel) fn stored_model(&self, component: &Component) -> Option<StoredModel> {
-        let configured = self.spec.model.goal().of(component)?.clone();
+        let configured = defined(&self.spec, component, self.spec.model.goal().of(component)?);
         let version = self.model.of(component)?.clone();
         Some(StoredModel { version, configured, good: self.good.get(component).cloned() })
     }

@@ -256,6 +256,7 @@ impl InstanceState {
             settled_at: self.word.settled_at(),
             is_doubted: self.is_doubted(),
             silent_since: self.word.silent_since(),
+            is_unanswered: self.word.is_silent(),
         })
     }
 

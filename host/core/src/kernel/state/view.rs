@@ -235,8 +235,11 @@ impl FleetView for SetView<'_> {
         // From the latest on: of old ones there may be many.
         let silent = self.set.evidence.silent().iter().rev().take_while(|(since, _)| is_recent(since));
         let mut recent = silent.filter(|(_, id)| doubts::is_untouched(self.set, id)).map(|(since, _)| *since);
-        let (latest, others) = (recent.next()?, recent.next().is_some());
-        others.then_some(latest + window)
+        let own = recent.next().filter(|_| recent.next().is_some());
+        // Of a set of few: who is silent here may be so with most of all the others.
+        let beside = self.set.silence_beside.filter(|_| self.set.evidence().unanswered() > 0);
+        let latest = own.max(beside.filter(is_recent))?;
+        Some(latest + window)
     }
 
     fn is_zone_taken(&self, zone: Option<&str>) -> bool {

@@ -149,6 +149,11 @@ fn doubts(f: &mut fmt::Formatter<'_>, doubt: Doubt) -> fmt::Result {
             "the host doubts what it sees, and admits nothing: {silent} of {of} instances that nothing has touched \
              went silent at once"
         ),
+        Doubt::BeganOverAll { silent, of } => write!(
+            f,
+            "the host doubts what it sees, and admits nothing: {silent} of {of} instances of all scale sets that nothing \
+             has touched went silent at once"
+        ),
         Doubt::Ended => f.write_str("the host trusts what it sees again; the time of its doubt is nobody's"),
         Doubt::StoodStill { seconds } => {
             write!(f, "the host did not look for {seconds} s; nobody is judged by that time")

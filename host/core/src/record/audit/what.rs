@@ -368,6 +368,13 @@ pub enum Doubt {
         /// Of so many that nothing has touched.
         of: usize,
     },
+    /// Most of those of all sets did.
+    BeganOverAll {
+        /// So many are silent.
+        silent: usize,
+        /// Of so many that nothing has touched.
+        of: usize,
+    },
     /// They answer again, or a person says that the host is well.
     Ended,
     /// It stood still.

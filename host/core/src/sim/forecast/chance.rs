@@ -11,7 +11,7 @@ const FRACTION: u32 = 40;
 const LN_2: u128 = 762_123_384_786;
 
 /// A share in millionths.
-pub(super) const MILLION: u32 = 1_000_000;
+pub(in crate::sim) const MILLION: u32 = 1_000_000;
 
 /// Microseconds of an hour.
 const HOUR: u128 = 3_600_000_000;
@@ -35,7 +35,7 @@ fn minus_ln(x: u64) -> u128 {
 
 /// Things that happen at so many millionths an hour to each of many.
 #[derive(Debug, Clone)]
-pub(super) struct Hourly {
+pub(in crate::sim) struct Hourly {
     rng: Rng,
     many: u64,
     /// Mean time between two, in microseconds.
@@ -46,25 +46,25 @@ pub(super) struct Hourly {
 
 impl Hourly {
     /// None when it never happens.
-    pub(super) fn new(seed: u64, per_hour: u64, many: usize) -> Option<Self> {
+    pub(in crate::sim) fn new(seed: u64, per_hour: u64, many: usize) -> Option<Self> {
         let many = u64::try_from(many).ok()?;
         let rate = u128::from(per_hour) * u128::from(many);
         (rate > 0).then(|| Self { rng: Rng::new(seed), many, mean: HOUR * u128::from(MILLION) / rate, at: 0 })
     }
 
     /// When the next one happens, in milliseconds from the beginning.
-    pub(super) fn next_ms(&mut self) -> u64 {
+    pub(in crate::sim) fn next_ms(&mut self) -> u64 {
         self.at += (minus_ln(self.rng.next_u64()) * self.mean) >> FRACTION;
         u64::try_from(self.at / 1000).unwrap_or(u64::MAX)
     }
 
     /// To whom it happens.
-    pub(super) fn whom(&mut self) -> usize {
+    pub(in crate::sim) fn whom(&mut self) -> usize {
         usize::try_from(self.rng.between(0, self.many - 1)).unwrap_or(0)
     }
 
     /// A number that belongs to it.
-    pub(super) fn between(&mut self, low: u64, high: u64) -> u64 {
+    pub(in crate::sim) fn between(&mut self, low: u64, high: u64) -> u64 {
         self.rng.between(low, high)
     }
 }

@@ -26,6 +26,7 @@ mod timeline;
 mod watch;
 mod world;
 
+pub(super) use chance::{Hourly, MILLION};
 pub use decider::{AtTheirWord, Decider, Sight};
 pub use run::{End, RegionRun, Run, Tell, plan_of, run};
 pub use setup::{Condition, Crowd, Facts, Fleet, Invented, Pace, Probes, Rates, Setup, Span, Watch};

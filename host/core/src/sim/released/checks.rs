@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::{Location, ScaleSetName};
 use crate::kernel::{Fleet, SetState};
-use crate::release::{How, Left, Release, Run};
+use crate::release::{How, Left, Part, Release, Run};
 use crate::rollout::{Stage, Upgrade};
 
 /// Violations that are kept.
@@ -106,17 +106,18 @@ impl Checks {
         if part.run == Run::Left(Left::OptedOut) {
             self.say(format!("`{name}` was opted out and begins"));
         }
-        let is_open = |run: &Run| {
-            matches!(
-                run,
-                Run::Waits
-                    | Run::Runs
-                    | Run::GoesBack
-                    | Run::Ended { how: How::Incomplete | How::Cancelled, .. }
-            )
+        let is_open = |part: &Part| match &part.run {
+            // Who has failed is passed over, also while it is tried again.
+            Run::Runs => !part.passed_over,
+            Run::Waits | Run::GoesBack | Run::Ended { how: How::Incomplete | How::Cancelled, .. } => true,
+            Run::Left(_)
+            | Run::Done
+            | Run::Back
+            | Run::NotBack { .. }
+            | Run::Ended { how: How::Faulted, .. } => false,
         };
         let earlier = release.parts.iter().filter(|(_, other)| other.phase < part.phase);
-        if let Some((before, _)) = earlier.into_iter().find(|(_, other)| is_open(&other.run)) {
+        if let Some((before, _)) = earlier.into_iter().find(|(_, other)| is_open(other)) {
             self.say(format!("`{name}` begins, and `{before}` of an earlier region phase is not through"));
         }
     }

@@ -3,7 +3,7 @@
 //! ```text
 //!  estate ──> Kernel::turn ──> effects ──> drivers, who take their time ──> events ──> Kernel::turn
 //!                 ^                                                                       │
-//!                 └────────── rounds of probes, of sets with an upgrade under way ────────┘
+//!                 └───── rounds of probes, where an upgrade is under way or somebody is ill ─┘
 //! ```
 //!
 //! The kernel is the host's own, release, zones, batches and gates included; invented are drivers and probes. After each
@@ -12,6 +12,9 @@
 
 mod checks;
 mod invent;
+mod plan;
+mod probing;
+mod trouble;
 mod world;
 
 use std::collections::BTreeMap;
@@ -19,8 +22,10 @@ use std::time::Duration;
 
 use crate::domain::{ExtensionType, ReleaseVersion, Timestamp};
 use crate::kernel::{ReleaseRules, SetConfig};
+use crate::sim::forecast::Rates;
 
 pub use invent::{Invented, invented, site};
+pub use plan::expected;
 pub use world::{Settled, run, settled};
 
 /// A simulation before it begins.
@@ -36,6 +41,8 @@ pub struct Setup {
     pub version: ReleaseVersion,
     /// From which region phase on the version never becomes healthy, from 1; none: it is good.
     pub bad_from: Option<usize>,
+    /// What goes wrong by itself, and how often.
+    pub rates: Rates,
     /// How long a driver takes for an instance: the shortest and the longest time.
     pub apply: (Duration, Duration),
     /// How long an instance takes after that until it answers.

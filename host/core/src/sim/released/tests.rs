@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::kernel::released;
 use crate::kernel::testing::orders;
 
 fn setup(bad_from: Option<usize>, seed: u64) -> Setup {
@@ -15,6 +16,7 @@ fn setup(bad_from: Option<usize>, seed: u64) -> Setup {
         subject,
         version: ReleaseVersion::parse("1.1.0").unwrap(),
         bad_from,
+        rates: Rates::default(),
         apply: (Duration::from_secs(2), Duration::from_secs(10)),
         start: Duration::from_secs(3),
         begin: Timestamp(1_767_603_600_000),
@@ -66,4 +68,100 @@ fn hours_in_which_nothing_is_under_way_cost_nothing() {
         course.turns
     };
     assert_eq!(turns(1), turns(48), "nobody is asked and nothing is looked at");
+}
+
+/// From the third region phase on bad, where all sets may fail, each is tried once more.
+fn failing() -> Setup {
+    let mut setup = setup(Some(3), 1);
+    setup.rules.strategy.max_failed_sets = 99;
+    setup.rules.strategy.retry_limit = 1;
+    setup
+}
+
+#[test]
+fn a_set_that_failed_is_tried_again_and_comes_to_an_end() {
+    let setup = failing();
+    let retry_after = setup.rules.strategy.retry_after;
+    let course = run(&setup);
+    assert_eq!((course.violations.len(), course.state), (0, Some("Completed")), "{course:#?}");
+    assert_eq!(course.sets, [("Done", 6), ("Failed", 8)].into(), "{course:#?}");
+    assert!(course.duration > retry_after && course.duration < retry_after * 2, "{course:#?}");
+}
+
+fn with(rates: Rates, seed: u64) -> Course {
+    let mut setup = setup(None, seed);
+    setup.rates = rates;
+    setup.rules.strategy.bake = Duration::from_secs(600);
+    setup.rules.strategy.retry_after = Duration::from_secs(1_800);
+    setup.limit = Duration::from_secs(86_400);
+    setup.rules.strategy.max_failed_sets = 99;
+    run(&setup)
+}
+
+#[test]
+fn faults_befall_a_release_and_nothing_is_broken() {
+    let usual = Rates {
+        crash: 20_000,
+        flap: 20_000,
+        zone_loss: 50_000,
+        slow: 50_000,
+        lost_probe: 10_000,
+        bad_version: 10_000,
+        driver: 10_000,
+    };
+    for seed in 0..3 {
+        let course = with(usual, seed);
+        assert_eq!(course.violations, Vec::<String>::new(), "seed {seed}: {course:#?}");
+        assert_eq!(course.state, Some("Completed"), "seed {seed}: {course:#?}");
+    }
+    assert_eq!(with(usual, 1), with(usual, 1));
+    let none = with(Rates::default(), 3);
+    let all_bad = with(Rates { bad_version: 1_000_000, ..Rates::default() }, 3);
+    assert_eq!(all_bad.sets.get("Done"), None, "{all_bad:#?}");
+    let failing = with(Rates { driver: 1_000_000, ..Rates::default() }, 3);
+    assert_eq!((failing.sets.get("Done"), failing.had_it), (None, 0), "{failing:#?}");
+    let slow = with(Rates { slow: 1_000_000, ..Rates::default() }, 3);
+    assert!(slow.duration > none.duration + Duration::from_secs(60), "{slow:#?}");
+    let losses = with(Rates { zone_loss: 2_000_000, ..Rates::default() }, 3);
+    assert!(losses.judged > none.judged, "{losses:#?}");
+}
+
+#[test]
+fn a_course_that_is_told_to_stop_gives_nothing() {
+    let setup = setup(None, 1);
+    let mut asked = 0;
+    let course = settled(&setup).run_while(&mut || {
+        asked += 1;
+        asked < 5
+    });
+    assert_eq!((course, asked), (None, 5));
+    assert_eq!(settled(&setup).run_while(&mut || true), Some(run(&setup)));
+}
+
+#[test]
+fn the_duration_of_a_plan_is_that_of_its_simulation() {
+    let mut setup = setup(None, 0);
+    (setup.apply.0, setup.apply.1) = (Duration::from_secs(2), Duration::from_secs(10));
+    setup.start = Duration::from_secs(10);
+    let estate = settled(&setup);
+    let (fleet, now) = (estate.0.kernel.fleet(), estate.0.now);
+    let planned = released::plan(fleet, &setup.subject, &setup.version, now).unwrap();
+    let takes = expected(fleet, &planned, now, &mut || true).unwrap();
+    assert_eq!(takes, run(&Setup { begin: now.wall.date(), ..setup.clone() }).duration);
+    assert!(takes > Duration::from_secs(2 * 3600), "two bakes lie between three region phases: {takes:?}");
+    assert_eq!(expected(fleet, &planned, now, &mut || false), None, "nobody waits");
+    let mut large = setup.clone();
+    large.sets.truncate(1);
+    let one = large.sets[0].spec.instances.values().next().unwrap().clone();
+    large.sets[0].spec.instances = (0..5_001)
+        .map(|number| {
+            let mut one = (*one).clone();
+            one.id = crate::domain::InstanceId::parse(&number.to_string()).unwrap();
+            (one.id.clone(), std::sync::Arc::new(one))
+        })
+        .collect();
+    let estate = settled(&large);
+    let (fleet, now) = (estate.0.kernel.fleet(), estate.0.now);
+    let planned = released::plan(fleet, &large.subject, &large.version, now).unwrap();
+    assert_eq!(expected(fleet, &planned, now, &mut || true), None, "a formula has to do");
 }

@@ -1,23 +1,22 @@
 //! The drivers and the probes of an estate, and the clock.
 //!
-//! Nobody is asked while nothing is under way in a set: what is known of its instances changes nothing then. So the
-//! hours of a bake cost one turn.
+//! While nothing is under way in a set only those of it are asked who are not well, or not yet: what is known of the
+//! others changes nothing then. So the hours of a bake cost one turn.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::checks::Checks;
+use super::trouble::Trouble;
 use super::{Course, PhaseCourse, Setup};
 use crate::domain::{
-    Actor, Claim, Component, Decided, Decision, Digest, Evaluation, Generation, Heard, InstanceId, Now,
-    Outcome, Participation, PluginStamp, RequestId, ScaleSetName, Seen, Timestamp, Touched, Version,
-    WallTime,
+    Actor, Component, InstanceId, Now, RequestId, ScaleSetName, Seen, Timestamp, Touched, Version, WallTime,
 };
 use crate::kernel::command::{Begins, Command, ReleaseCommand};
-use crate::kernel::effect::Ensure;
+use crate::kernel::effect::{Ensure, Observe};
 use crate::kernel::event::{Done, Observed};
-use crate::kernel::{Configured, Effect, Event, Kernel, Request, Turn, released};
+use crate::kernel::{Configured, Effect, Event, Kernel, Request, SetConfig, Turn, released};
 use crate::record::Stored;
 use crate::release::{Moves, Release, Run};
 use crate::sim::Rng;
@@ -25,34 +24,43 @@ use crate::sim::Rng;
 /// Turns after which a simulation is given up: one that goes in a circle.
 const TURNS_MAX: u64 = 5_000_000;
 
-struct World<'a> {
-    setup: &'a Setup,
-    kernel: Kernel,
-    now: Now,
+/// An instance of an estate.
+pub(super) type Key = (ScaleSetName, InstanceId);
+
+pub(super) struct World<'a> {
+    pub(super) setup: &'a Setup,
+    pub(super) kernel: Kernel,
+    pub(super) now: Now,
     wake_at: Option<Timestamp>,
     /// Drivers that are at work, by when they answer.
     due: BTreeMap<(Timestamp, u64), Event>,
     /// To be told in the next turn.
-    inbox: Vec<Event>,
+    pub(super) inbox: Vec<Event>,
     /// What instances have of what is released, and since when they answer with it.
-    has: BTreeMap<(ScaleSetName, InstanceId), (Version, Timestamp)>,
+    pub(super) has: BTreeMap<Key, (Version, Timestamp)>,
+    /// What instances of each set have of it before.
+    first: BTreeMap<ScaleSetName, Version>,
     /// Sets with an upgrade under way.
-    active: BTreeSet<ScaleSetName>,
+    pub(super) active: BTreeSet<ScaleSetName>,
+    /// Instances of the others that are not yet, or no longer, what they will be: they are asked, too.
+    pub(super) restless: BTreeSet<Key>,
+    /// What goes wrong by itself.
+    pub(super) trouble: Trouble,
     /// When sets are probed again.
-    probe_at: Timestamp,
-    interval: Duration,
+    pub(super) probe_at: Timestamp,
+    pub(super) interval: Duration,
     rng: Rng,
     number: u64,
     instant: bool,
-    had_it: BTreeSet<(ScaleSetName, InstanceId)>,
+    had_it: BTreeSet<Key>,
     times: BTreeMap<ScaleSetName, (Timestamp, Option<Timestamp>)>,
     checks: Checks,
     turns: u64,
-    judged: u64,
+    pub(super) judged: u64,
 }
 
 /// An estate in which everybody has been found as configured and is healthy, before anything is released.
-pub struct Settled<'a>(World<'a>);
+pub struct Settled<'a>(pub(super) World<'a>);
 
 impl Settled<'_> {
     /// Plans the release, and gives how many sets it would move; none where nobody knows the type.
@@ -68,9 +76,28 @@ impl Settled<'_> {
     #[must_use]
     pub fn run(mut self) -> Course {
         self.0.publish();
-        self.0.course_to_its_end()
+        let (course, _) = self.0.course_to_its_end(&mut || true);
+        course
+    }
+
+    /// The same, asking now and then whether to go on. None when the answer was no.
+    #[must_use]
+    pub fn run_while(mut self, goes_on: &mut dyn FnMut() -> bool) -> Option<Course> {
+        self.0.publish();
+        let (course, cut) = self.0.course_to_its_end(goes_on);
+        (cut == Cut::No).then_some(course)
     }
 }
+
+/// Whether a course was given up before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    Short,
+    No,
+}
+
+/// Turns between two questions whether to go on.
+const ASKED_EVERY: u64 = 16;
 
 /// Goes through a release to its end, or until nothing moves any more.
 #[must_use]
@@ -94,7 +121,10 @@ pub fn settled(setup: &Setup) -> Settled<'_> {
         due: BTreeMap::new(),
         inbox: Vec::new(),
         has: BTreeMap::new(),
+        first: setup.sets.iter().filter_map(|set| first(set, setup)).collect(),
         active: BTreeSet::new(),
+        restless: BTreeSet::new(),
+        trouble: Trouble::default(),
         probe_at: begin.at,
         interval: interval.unwrap_or(Duration::from_secs(10)).max(Duration::from_secs(1)),
         rng: Rng::new(setup.seed),
@@ -109,6 +139,11 @@ pub fn settled(setup: &Setup) -> Settled<'_> {
     world.take_in(turn);
     world.settle();
     Settled(world)
+}
+
+fn first(set: &SetConfig, setup: &Setup) -> Option<(ScaleSetName, Version)> {
+    let component = &set.spec.estate.enrolment(&setup.subject)?.component;
+    Some((set.spec.name.clone(), set.spec.model.goal().of(component)?.clone()))
 }
 
 impl World<'_> {
@@ -139,6 +174,8 @@ impl World<'_> {
         self.instant = false;
         self.had_it.clear();
         self.active.clear();
+        self.restless.clear();
+        self.trouble = Trouble::of(self.setup, self.kernel.fleet(), self.now.at);
     }
 
     fn publish(&mut self) {
@@ -158,33 +195,40 @@ impl World<'_> {
         self.turn();
     }
 
-    fn course_to_its_end(mut self) -> Course {
+    fn course_to_its_end(mut self, goes_on: &mut dyn FnMut() -> bool) -> (Course, Cut) {
         let began = self.now.at;
+        let mut cut = Cut::No;
         let mut halted: Option<(Timestamp, usize)> = None;
         while let Some(release) = self.release() {
             if !release.is_active() || self.turns > TURNS_MAX || self.now.at.since(began) > self.setup.limit {
                 break;
             }
+            if self.turns.is_multiple_of(ASKED_EVERY) && !goes_on() {
+                cut = Cut::Short;
+                break;
+            }
             if release.state_name() == "Halted" {
                 let (at, _) = *halted.get_or_insert_with(|| (self.now.at, self.have_it()));
                 // What is in flight ends, and goes back; what comes after that is a retry of days later.
-                if self.active.is_empty() && self.due.is_empty() && self.now.at > at {
+                let is_calm = self.active.is_empty() && self.restless.is_empty() && self.due.is_empty();
+                if is_calm && self.now.at > at {
                     break;
                 }
             }
             let next = self.next_due().into_iter().chain(self.wake_at);
-            let next = next.chain((!self.active.is_empty()).then_some(self.probe_at)).min();
-            let Some(next) = next else { break };
+            let next = next.chain(self.asks_somebody().then_some(self.probe_at)).chain(self.trouble.next());
+            let Some(next) = next.min() else { break };
             self.pass(next);
-            if !self.active.is_empty() && self.probe_at <= self.now.at {
+            self.misfortunes();
+            if self.asks_somebody() && self.probe_at <= self.now.at {
                 self.probe();
             }
             self.turn();
         }
-        self.course(began, halted)
+        (self.course(began, halted), cut)
     }
 
-    fn release(&self) -> Option<Arc<Release>> {
+    pub(super) fn release(&self) -> Option<Arc<Release>> {
         self.kernel.fleet().releases.all.get_max().map(|(_, release)| Arc::clone(release))
     }
 
@@ -219,9 +263,7 @@ impl World<'_> {
             match effect {
                 Effect::Ensure(asked) => self.ensure(*asked),
                 Effect::Observe(asked) => {
-                    let recorded =
-                        asked.expected.clone().or_else(|| self.model(&asked.scale_set, &asked.component));
-                    let seen = recorded.map_or(Seen::Nothing, Seen::Version);
+                    let seen = self.seen(&asked).map_or(Seen::Nothing, Seen::Version);
                     self.inbox.push(Event::Observed(Observed {
                         scale_set: asked.scale_set,
                         instance: asked.instance.id.clone(),
@@ -250,15 +292,17 @@ impl World<'_> {
         for name in turn.changed.sets {
             let Ok(set) = self.kernel.fleet().set(&name) else { continue };
             if set.active().is_some() {
-                if self.active.is_empty() {
+                if !self.asks_somebody() {
                     self.probe_at = now;
                 }
                 self.times.entry(name.clone()).or_insert((now, None));
                 self.active.insert(name);
-            } else if self.active.remove(&name)
-                && let Some((_, end)) = self.times.get_mut(&name)
-            {
-                *end = Some(now);
+            } else if self.active.remove(&name) {
+                if let Some((_, end)) = self.times.get_mut(&name) {
+                    *end = Some(now);
+                }
+                // Who was brought back last has said nothing yet.
+                self.stay_with(&name);
             }
         }
         if !self.inbox.is_empty() {
@@ -266,11 +310,21 @@ impl World<'_> {
         }
     }
 
-    fn model(&self, set: &ScaleSetName, component: &Component) -> Option<Version> {
-        self.kernel.fleet().set(set).ok().and_then(|set| set.model.of(component).cloned())
+    /// What an instance has: of what is released what drivers have brought it to, of everything else what is recorded.
+    fn seen(&self, asked: &Observe) -> Option<Version> {
+        let key = (asked.scale_set.clone(), asked.instance.id.clone());
+        if self.is_released(&asked.scale_set, &asked.component) {
+            let first = || self.first.get(&asked.scale_set).cloned();
+            return self.has.get(&key).map(|(version, _)| version.clone()).or_else(first);
+        }
+        let model = || {
+            let set = self.kernel.fleet().set(&asked.scale_set).ok()?;
+            set.model.of(&asked.component).cloned()
+        };
+        asked.expected.clone().or_else(model)
     }
 
-    /// A driver begins; it does what it was asked for.
+    /// A driver begins; it does what it was asked for, or fails.
     fn ensure(&mut self, asked: Ensure) {
         let (low, high) = self.setup.apply;
         let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
@@ -278,21 +332,26 @@ impl World<'_> {
             if self.instant { 0 } else { self.rng.between(millis(low), millis(high).max(millis(low))) };
         let at = self.now.at + Duration::from_millis(takes);
         let key = (asked.scale_set.clone(), asked.instance.id.clone());
-        if self.is_released(&asked) {
+        let luck = self.trouble.of_an_effect();
+        if luck.is_done && self.is_released(&asked.scale_set, &asked.component) {
             if asked.version == *self.setup.version.version() {
                 self.had_it.insert(key.clone());
             }
-            self.has.insert(key, (asked.version.clone(), at + self.setup.start));
+            self.has.insert(key, (asked.version.clone(), at + self.setup.start + luck.slow));
         }
         self.number += 1;
+        let (answer, seen) = match luck.is_done {
+            true => (Ok(()), Seen::Version(asked.version)),
+            false => (Err("the driver failed: exit code 3".to_owned()), Seen::Unknown),
+        };
         let done = Event::Done(Done {
             scale_set: asked.scale_set,
             instance: asked.instance.id,
             component: asked.component,
             operation: asked.operation,
-            answer: Ok(()),
+            answer,
             touched: Touched::Perhaps,
-            seen: Seen::Version(asked.version),
+            seen,
         });
         if self.instant {
             self.inbox.push(done);
@@ -301,38 +360,12 @@ impl World<'_> {
         }
     }
 
-    fn is_released(&self, asked: &Ensure) -> bool {
-        let set = self.kernel.fleet().set(&asked.scale_set);
+    fn is_released(&self, name: &ScaleSetName, component: &Component) -> bool {
+        let set = self.kernel.fleet().set(name);
         set.is_ok_and(|set| {
             let enrolment = set.spec.estate.enrolment(&self.setup.subject);
-            enrolment.is_some_and(|enrolment| enrolment.component == asked.component)
+            enrolment.is_some_and(|enrolment| enrolment.component == *component)
         })
-    }
-
-    /// One round of everybody in the sets with an upgrade under way.
-    fn probe(&mut self) {
-        self.probe_at = self.now.at + self.interval;
-        let mut batch = Vec::new();
-        let release = self.release();
-        for set in self.active.iter().filter_map(|name| self.kernel.fleet().set(name).ok()) {
-            let is_bad_there = self.is_bad(release.as_deref(), &set.spec.name);
-            for instance in set.members().filter(|instance| instance.busy.is_empty()) {
-                let key = (set.spec.name.clone(), instance.spec.id.clone());
-                let is_ill = self.has.get(&key).is_some_and(|(version, from)| {
-                    *from > self.now.at || (is_bad_there && version == self.setup.version.version())
-                });
-                let claim = if is_ill { Claim::Unhealthy } else { Claim::Healthy };
-                batch.push(judged(key, instance.epoch, &set.spec.plugin, claim, self.now.at));
-            }
-        }
-        self.judged += u64::try_from(batch.len()).unwrap_or(u64::MAX);
-        self.inbox.push(Event::Judged(batch));
-    }
-
-    fn is_bad(&self, release: Option<&Release>, set: &ScaleSetName) -> bool {
-        let Some(from) = self.setup.bad_from else { return false };
-        let part = release.and_then(|release| release.parts.get(set));
-        part.is_some_and(|part| part.phase + 1 >= from)
     }
 
     /// How many have the version now.
@@ -393,34 +426,5 @@ impl World<'_> {
             judged: self.judged,
             violations: self.checks.violations,
         }
-    }
-}
-
-fn judged(
-    (scale_set, instance): (ScaleSetName, InstanceId),
-    epoch: u64,
-    plugin: &crate::domain::PluginName,
-    claim: Claim,
-    now: Timestamp,
-) -> Decided {
-    let decision = Decision {
-        claim,
-        phase: None,
-        participation: Participation::Proceed,
-        reason: None,
-        memory: None,
-        attributes: Vec::new(),
-    };
-    let stamp = PluginStamp { name: plugin.clone(), digest: Digest([0; 32]), generation: Generation(1) };
-    let evaluation = Evaluation { at: now, ..Evaluation::default() };
-    Decided {
-        scale_set,
-        instance,
-        epoch,
-        started_at: now,
-        finished_at: now,
-        again: false,
-        heard: Heard::Answer,
-        outcome: Arc::new(Outcome { stamp, evaluation, result: Ok(Arc::new(decision)) }),
     }
 }

@@ -1,12 +1,13 @@
 //! The catalogue and releases as JSON.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use phasegate_core::domain::{Digest, ExtensionType, Now, ReleaseVersion};
+use phasegate_core::domain::{Digest, ExtensionType, Now, ReleaseVersion, Version};
 use phasegate_core::kernel::released::{self, Standing};
 use phasegate_core::kernel::{Fleet, Planned};
 use phasegate_core::release::{
-    End, How, Left, Moves, Part, PlannedSet, Release, ReleaseState, Run, Strategy, Tally,
+    End, How, Left, Moves, Part, PlannedPhase, PlannedSet, Release, ReleaseState, Run, Strategy, Tally,
 };
 use phasegate_wire as wire;
 
@@ -155,7 +156,7 @@ pub(crate) fn detail(fleet: &Fleet, release: &Release, now: Now) -> wire::Releas
 }
 
 fn set(name: String, standing: &Standing) -> wire::ReleaseSet {
-    let Standing { part, tally, why } = standing;
+    let Standing { part, tally, runs, why } = standing;
     let (code, text) = match &part.run {
         Run::Left(left) => (Some(left.code().to_owned()), Some(left.text().to_owned())),
         Run::Ended { why: ended, .. } => {
@@ -176,6 +177,8 @@ fn set(name: String, standing: &Standing) -> wire::ReleaseSet {
         code,
         text,
         from: part.from.as_ref().map(ToString::to_string),
+        runs: counted(runs),
+        after: part.after.iter().map(ToString::to_string).collect(),
         upgrade: part.upgrade.as_ref().map(ToString::to_string),
         tries: part.tries,
         well_since: part.well_since.map(|at| at.to_string()),
@@ -188,8 +191,12 @@ fn set(name: String, standing: &Standing) -> wire::ReleaseSet {
     }
 }
 
-/// What a release would do.
-pub(crate) fn plan(fleet: &Fleet, planned: &Planned) -> wire::ReleasePlan {
+fn counted(runs: &BTreeMap<Version, usize>) -> BTreeMap<String, usize> {
+    runs.iter().map(|(version, count)| (version.to_string(), *count)).collect()
+}
+
+/// What a release would do, and how long that takes as a simulation has it.
+pub(crate) fn plan(fleet: &Fleet, planned: &Planned, simulated: Option<Duration>) -> wire::ReleasePlan {
     let plan = &planned.plan;
     let published = fleet.releases.catalogue.get(&plan.subject);
     let rules = &fleet.releases.rules.strategy;
@@ -197,28 +204,39 @@ pub(crate) fn plan(fleet: &Fleet, planned: &Planned) -> wire::ReleasePlan {
     let phases = plan.phases.iter().enumerate().map(|(index, phase)| wire::ReleasePhase {
         region_phase: index + 1,
         regions: phase.regions.iter().map(ToString::to_string).collect(),
-        scale_sets: phase.sets.iter().map(|set| planned_set(set, index)).collect(),
+        scale_sets: phase.sets.iter().map(|set| planned_set(set, (index, phase))).collect(),
     });
     wire::ReleasePlan {
         subject: plan.subject.to_string(),
         version: plan.version.to_string(),
         published: published.is_some_and(|it| it.versions.contains_key(&plan.version)),
         digest: plan.digest.to_string(),
-        duration_seconds: planned.duration().as_secs(),
+        duration_seconds: simulated.unwrap_or_else(|| planned.duration()).as_secs(),
+        duration_from: match simulated {
+            Some(_) => wire::DurationFrom::Simulation,
+            None => wire::DurationFrom::Formula,
+        },
         strategy: strategy(rules, allowed),
         phases: phases.collect(),
     }
 }
 
-fn planned_set(set: &PlannedSet, phase: usize) -> wire::ReleaseSet {
+fn planned_set(set: &PlannedSet, (index, phase): (usize, &PlannedPhase)) -> wire::ReleaseSet {
     let left = |left: Left| (wire::ReleaseSetState::Left, Some(left.code()), Some(left.text().to_owned()));
+    let first: Vec<String> = set.waits_for(phase).map(|name| format!("`{name}`")).collect();
+    let first = (!first.is_empty()).then(|| format!("after scale set {}", first.join(", ")));
+    let waits = |code, text| (wire::ReleaseSetState::Waiting, Some(code), text);
     let (state, code, text) = match set.standing {
         // Also where the version is wanted already, and somebody does not have it.
-        Ok(_) if set.has_to_move() && phase == 0 => (wire::ReleaseSetState::Waiting, Some("now"), None),
-        Ok(_) if set.has_to_move() => {
-            let text = format!("after region phase {phase} and its bake");
-            (wire::ReleaseSetState::Waiting, Some("region-phase"), Some(text))
+        Ok(_) if set.has_to_move() && index > 0 => {
+            let then = first.map_or_else(String::new, |first| format!(", then {first}"));
+            waits("region-phase", Some(format!("after region phase {index} and its bake{then}")))
         }
+        Ok(_) if set.has_to_move() && first.is_some() => waits("after", first),
+        Ok(_) if set.has_to_move() && set.held_unhealthy => {
+            waits(Left::HeldUnhealthy.code(), Some(Left::HeldUnhealthy.text().to_owned()))
+        }
+        Ok(_) if set.has_to_move() => waits("now", None),
         Ok(Moves::Up | Moves::There) => (
             wire::ReleaseSetState::Done,
             Some("already"),
@@ -234,6 +252,8 @@ fn planned_set(set: &PlannedSet, phase: usize) -> wire::ReleaseSet {
         code: code.map(str::to_owned),
         text,
         from: set.from.as_ref().map(ToString::to_string),
+        runs: counted(&set.runs),
+        after: set.after.iter().map(ToString::to_string).collect(),
         upgrade: None,
         tries: 0,
         well_since: None,

@@ -1,6 +1,7 @@
 //! What an upgrade waits for, in one line that also says what a person can do about it.
 
 use phasegate_core::domain::{InstanceId, Location, Now, PhaseName, ReleaseId, ScaleSetName, Timestamp};
+use phasegate_core::kernel::Most;
 use phasegate_core::kernel::report::{DriverGoes, DriverWork, Few, StatusReport, Then, WaitsFor};
 use phasegate_core::record::StoppedLine;
 use phasegate_core::rollout::{Limit, Trip};
@@ -88,6 +89,7 @@ fn actor(waiting: &WaitsFor<'_>, report: &StatusReport<'_>) -> String {
         | WaitsFor::Evidence { .. }
         | WaitsFor::Doubted(_)
         | WaitsFor::Suspicion(_)
+        | WaitsFor::AllSilent(_)
         | WaitsFor::Silence { .. }
         | WaitsFor::Zone { .. }
         | WaitsFor::Group(_)
@@ -123,6 +125,9 @@ fn detail(waiting: &WaitsFor<'_>) -> Option<String> {
         }
         WaitsFor::Release(releases) => releases.first().map(ToString::to_string),
         WaitsFor::Zone { zones, .. } => Some(zones.join(", ")),
+        WaitsFor::AllSilent(Most { silent, of }) => {
+            Some(format!("{silent} of {of} instances of all scale sets"))
+        }
         WaitsFor::Group(machines) => Some(format!("{} of {} in flight", machines.flying, machines.total)),
         WaitsFor::Bake { rounds, of, .. } => Some(format!("asked {rounds} of {of} times")),
         WaitsFor::Pause { .. }
@@ -180,6 +185,7 @@ fn line(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Now) -> String {
         WaitsFor::Evidence { .. }
         | WaitsFor::Doubted(_)
         | WaitsFor::Suspicion(_)
+        | WaitsFor::AllSilent(_)
         | WaitsFor::Silence { .. }
         | WaitsFor::Bake { .. } => answers(waiting, name, now.at),
         WaitsFor::Recovery { until } => {
@@ -259,6 +265,11 @@ fn answers(waiting: &WaitsFor<'_>, name: &ScaleSetName, now: Timestamp) -> Strin
             "this host, which doubts what it sees: {} went silent at once, and nothing has touched them; see its network, \
              resolver and descriptors, or say that it is well with `phasegate upgrade bypass {name} --reason TEXT`",
             some(few),
+        ),
+        WaitsFor::AllSilent(Most { silent, of }) => format!(
+            "this host, which doubts what it sees: {silent} of {of} instances of all scale sets went silent at once, and \
+             nothing has touched them; see its network, resolver and descriptors, or say that it sees this set well with \
+             `phasegate upgrade bypass {name} --reason TEXT`"
         ),
         WaitsFor::Silence { instances, until } => format!(
             "{} that went silent a moment ago: whether most do, and it is this host, is known in {} s",
@@ -427,6 +438,12 @@ mod tests {
                 "this host, which doubts what it sees: instances web-0, web-1 went silent at once, and nothing has \
                  touched them; see its network, resolver and descriptors, or say that it is well with `phasegate \
                  upgrade bypass orders --reason TEXT`",
+            ),
+            (
+                WaitsFor::AllSilent(Most { silent: 4, of: 5 }),
+                "this host, which doubts what it sees: 4 of 5 instances of all scale sets went silent at once, and \
+                 nothing has touched them; see its network, resolver and descriptors, or say that it sees this set \
+                 well with `phasegate upgrade bypass orders --reason TEXT`",
             ),
             (
                 WaitsFor::Silence { instances: few(), until },

@@ -1,5 +1,6 @@
 //! `phasegate simulate --release`: one version on its way through an estate, made up or from a configuration.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
-use super::report::grouped;
+use super::report::{faults, grouped};
 use super::{begin, parse, policy};
 use crate::cli::args::SimulateArgs;
 use crate::cli::exit::Exit;
@@ -45,20 +46,21 @@ pub(super) fn run(args: &SimulateArgs, what: &str) -> anyhow::Result<Exit> {
         .map_err(|error| anyhow::anyhow!("type `{subject}` of `--release` {error}"))?;
     let version = ReleaseVersion::parse(version)
         .map_err(|error| anyhow::anyhow!("version `{version}` of `--release` {error}"))?;
-    if args.faults != "none" {
-        bail!("`--faults` goes with upgrades of one set; a release has `--bad-from-region-phase`");
-    }
     let (sets, rules) = match &args.config {
         Some(path) => configured(path, args, &subject)?,
         None => made_up(args, &subject)?,
     };
     let apply = parse::span("--apply", &args.apply)?;
+    let instances = || sets.iter().flat_map(|set| set.spec.instances.values());
+    let zones: BTreeSet<&String> = instances().filter_map(|one| one.zone.as_ref()).collect();
+    let rates = parse::faults(&args.faults, zones.len())?;
     let setup = Setup {
         sets,
         rules,
         subject,
         version,
         bad_from: args.bad_from_region_phase,
+        rates,
         apply: (apply.low, apply.high),
         start: parse::span("--start", &args.start)?.high,
         begin: begin(&args.at)?,
@@ -165,13 +167,14 @@ fn text(setup: &Setup, course: &Course) -> String {
         state, duration: took, phases, had_it, have_it, instances, sets, reasons, violations, ..
     } = course;
     let mut text = format!(
-        "release of {} {} through {} sets with {} instances: {} after {}\n",
+        "release of {} {} through {} sets with {} instances: {} after {}; faults: {}\n",
         setup.subject,
         setup.version,
         grouped(setup.sets.len()),
         grouped(*instances),
         state.unwrap_or("nothing to move"),
         duration(took.as_secs()),
+        faults(&setup.rates),
     );
     let at = |span: &Option<Duration>| span.map_or_else(|| "-".to_owned(), |span| duration(span.as_secs()));
     let rows: Vec<Vec<String>> = phases
@@ -220,6 +223,7 @@ fn as_json(setup: &Setup, course: &Course) -> serde_json::Value {
     json!({
         "type": setup.subject.to_string(),
         "version": setup.version.to_string(),
+        "faults": faults(&setup.rates),
         "state": course.state,
         "durationSeconds": course.duration.as_secs_f64(),
         "scaleSets": setup.sets.len(),

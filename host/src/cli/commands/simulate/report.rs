@@ -227,7 +227,7 @@ fn row(text: &mut String, name: &str, value: &str) {
     let _ = writeln!(text, "{name:<21} {value}");
 }
 
-fn faults(rates: &Rates) -> String {
+pub(super) fn faults(rates: &Rates) -> String {
     let Rates { crash, flap, zone_loss, lost_probe, slow, bad_version, driver } = *rates;
     let hourly = [("crash", crash), ("flap", flap), ("zone-loss", zone_loss)];
     let chances =

@@ -71,6 +71,8 @@ pub(super) struct World {
     pub(super) sick: BTreeSet<ScaleSetName>,
     /// Instances that are unhealthy, whatever they run.
     pub(super) ill: BTreeSet<(ScaleSetName, InstanceId)>,
+    /// Sets that nobody hears.
+    pub(super) silent: BTreeSet<ScaleSetName>,
     /// What instances have, in truth.
     has: BTreeMap<(ScaleSetName, InstanceId, Component), Version>,
     /// What was told to drivers, in order.
@@ -107,6 +109,7 @@ impl World {
             broken: empty(),
             sick: BTreeSet::new(),
             ill: BTreeSet::new(),
+            silent: BTreeSet::new(),
             has: BTreeMap::new(),
             told: Vec::new(),
         };
@@ -166,7 +169,9 @@ impl World {
                     .any(|change| self.bad.contains(&change));
                 let is_ill = self.ill.contains(&(set.spec.name.clone(), instance.spec.id.clone()));
                 let is_sick = is_bad || is_ill || self.sick.contains(&set.spec.name);
-                let result = Ok(Arc::new(if is_sick { claims(Claim::Unhealthy) } else { decision(0) }));
+                let said = if is_sick { claims(Claim::Unhealthy) } else { decision(0) };
+                let is_silent = self.silent.contains(&set.spec.name);
+                let result = Ok(Arc::new(if is_silent { claims(Claim::Unknown) } else { said }));
                 batch.push(Decided {
                     scale_set: set.spec.name.clone(),
                     instance: instance.spec.id.clone(),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::estate::*;
 use crate::domain::*;
 use crate::kernel::command::{Begins, Command, Reconfiguration, ReleaseCommand, ThenBack};
+use crate::record::{Anchor, Commit, StoredModel, Write};
 
 /// Only published: nothing begins by itself.
 fn only_published(world: &mut World, number: &str) {
@@ -94,6 +95,57 @@ fn a_reload_in_mode_rolling_brings_what_the_catalogue_has() {
     reload(&mut world, "canary-a", |spec| spec.policy.gate.deadline += std::time::Duration::from_secs(1));
     steps(&mut world, 10);
     assert!(brought(&world, "canary-a").is_empty(), "nothing was said of it");
+}
+
+/// The file says something else of a set while no host runs.
+fn said_across_a_start(mut world: World, name: &str, change: impl FnOnce(&mut ScaleSet)) -> World {
+    let is_it = |config: &&mut crate::kernel::SetConfig| config.spec.name.as_str() == name;
+    change(&mut world.rig.sets.iter_mut().find(is_it).unwrap().spec);
+    let mut world = world.restart();
+    world.told.clear();
+    steps(&mut world, 40);
+    world
+}
+
+#[test]
+fn auto_upgrade_minor_version_that_changes_across_a_start_is_a_change_of_the_definition() {
+    let mut world = World::new();
+    for number in ["1.2.7", "1.3.1"] {
+        only_published(&mut world, number);
+    }
+    let rolling = |spec: &mut ScaleSet| {
+        spec.mode = UpgradeMode::Rolling;
+        names(spec, ("1.2", false));
+    };
+    let world = said_across_a_start(world, "canary-a", rolling);
+    assert_eq!(brought(&world, "canary-a"), ["1.2.7"]);
+    let world = said_across_a_start(world, "canary-a", |_| ());
+    assert!(brought(&world, "canary-a").is_empty(), "nothing was said anew");
+    let mut world = said_across_a_start(world, "canary-a", |spec| names(spec, ("1.2", true)));
+    assert_eq!(brought(&world, "canary-a"), ["1.3.1"], "the two numbers are the same");
+    // A reload that comes to the same version is remembered, too: what is published later is for releases.
+    reload(&mut world, "canary-a", |spec| names(spec, ("1.3", false)));
+    steps(&mut world, 10);
+    only_published(&mut world, "1.3.9");
+    let world = said_across_a_start(world, "canary-a", |spec| names(spec, ("1.3", false)));
+    assert!(brought(&world, "canary-a").is_empty(), "{:?}", world.told);
+}
+
+#[test]
+fn what_an_earlier_build_has_recorded_of_a_definition_is_no_change_of_it() {
+    let mut world = World::new();
+    only_published(&mut world, "1.4");
+    let key = (ScaleSetName::parse("canary-a").unwrap(), extension("agent"));
+    let recorded = |world: &World| world.rig.disk.stored().models[&key].clone();
+    let of_today = recorded(&world);
+    assert_eq!(of_today.configured.as_str(), "1.0+any-minor");
+    let before = StoredModel { configured: Version::parse("1.0").unwrap(), ..of_today.clone() };
+    let writes = vec![Write::Model(key.0.clone(), key.1.clone(), before)];
+    let seq = world.rig.disk.stored().seq + 1;
+    world.rig.disk.apply(&Commit { version: Commit::VERSION, seq, anchor: Anchor::default(), writes });
+    let world = world.restart();
+    assert_eq!(world.set("canary-a").model.of(&key.1).map(Version::as_str), Some("1.0"));
+    assert_eq!(recorded(&world), of_today, "and is written down as of today");
 }
 
 #[test]
