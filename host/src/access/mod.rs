@@ -14,4 +14,4 @@ pub mod tokens;
 pub use in_force::InForce;
 pub use role::Role;
 pub use source::{Access, LoadAccessError, Tls, TokenSource, Who};
-pub use tokens::{Checked, Token, TokenName, Tokens, TokensError};
+pub use tokens::{Checked, MayMiss, Token, TokenName, Tokens, TokensError};

@@ -6,10 +6,12 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::role::Role;
@@ -24,6 +26,38 @@ const TOKENS_MAX: usize = 1000;
 
 /// Longest name of a token in bytes.
 const NAME_MAX: usize = 64;
+
+/// How long others who change the file are waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two tries.
+const PACE: Duration = Duration::from_millis(20);
+
+/// Whether a file that is to be changed may not be there yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MayMiss {
+    /// It is made.
+    Yes,
+    /// There is nothing to be changed then.
+    No,
+}
+
+/// Waits until nobody else changes a file in this folder. The file itself is put in place anew each time, so it cannot be what
+/// is locked.
+fn alone(folder: &File) -> io::Result<()> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match flock(folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => std::thread::sleep(PACE),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let seconds = PATIENCE.as_secs();
+                return Err(io::Error::other(format!("others have been changing it for {seconds} s")));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
 
 /// Version of the file.
 const VERSION: u32 = 1;
@@ -214,12 +248,39 @@ impl Tokens {
         Ok(Self(read))
     }
 
-    /// Writes a file and puts it in place whole; only its owner may read it.
+    /// Reads a file, or none where it may be missing, changes what is in it and writes it, while nobody else does that: of
+    /// several at once each finds what the one before has left. A link is followed.
     ///
     /// # Errors
-    /// When it cannot be written. The file is then as it was.
+    /// When the change is none that can be made, the file cannot be read or written, or others change it for longer than
+    /// [`PATIENCE`]. The file is then as it was.
+    pub fn change<T>(
+        path: &Path,
+        may_miss: MayMiss,
+        change: impl FnOnce(&mut Self) -> Result<T, TokensError>,
+    ) -> Result<T, TokensError> {
+        let unusable = |source| TokensError::Unusable { path: path.to_owned(), source };
+        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = File::open(folder.unwrap_or_else(|| Path::new("."))).map_err(unusable)?;
+        alone(&folder).map_err(unusable)?;
+        let mut tokens = match (Self::read(&target), may_miss) {
+            (Err(TokensError::Missing(_)), MayMiss::Yes) => Self::default(),
+            (read, _) => read?,
+        };
+        let changed = change(&mut tokens)?;
+        tokens.write(&target)?;
+        Ok(changed)
+    }
+
+    /// Writes a file and puts it in place whole. A new one only its owner may read; one that is there keeps owner, group and
+    /// rights, as it is the host that has to read it.
+    ///
+    /// # Errors
+    /// When it cannot be written, or its owner not be kept. The file is then as it was.
     pub fn write(&self, path: &Path) -> Result<(), TokensError> {
         let unusable = |source| TokensError::Unusable { path: path.to_owned(), source };
+        let before = fs::metadata(path).ok();
         let tokens = self.0.iter().map(|token| TokenJson {
             name: token.name.to_string(),
             role: token.role,
@@ -236,6 +297,13 @@ impl Tokens {
         let written = (|| {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
             file.write_all(&text)?;
+            if let Some(before) = &before {
+                let now = file.metadata()?;
+                if (now.uid(), now.gid()) != (before.uid(), before.gid()) {
+                    fchown(&file, Some(before.uid()), Some(before.gid()))?;
+                }
+                file.set_permissions(before.permissions())?;
+            }
             file.sync_all()?;
             fs::rename(&beside, path)
         })();
@@ -329,6 +397,41 @@ mod tests {
         assert_eq!(Tokens::read(&path).unwrap().all().len(), 1);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         assert!(matches!(Tokens::read(&path), Err(TokensError::Open(_))));
+    }
+
+    #[test]
+    fn of_many_that_change_it_at_once_each_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let old: Vec<String> = (0..8).map(|number| format!("old{number}")).collect();
+        for name in &old {
+            Tokens::change(&path, MayMiss::Yes, |tokens| tokens.add(token(name, name, None))).unwrap();
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        std::thread::scope(|scope| {
+            for name in &old {
+                let (path, link) = (&path, &link);
+                scope.spawn(move || {
+                    Tokens::change(path, MayMiss::No, |tokens| tokens.revoke(&name.parse().unwrap()))
+                        .unwrap();
+                });
+                scope.spawn(move || {
+                    let new = name.replace("old", "new");
+                    Tokens::change(link, MayMiss::No, |tokens| tokens.add(token(&new, &new, None))).unwrap();
+                });
+            }
+        });
+        let mut left: Vec<String> =
+            Tokens::read(&path).unwrap().all().iter().map(|token| token.name.to_string()).collect();
+        left.sort_unstable();
+        assert_eq!(left, (0..8).map(|number| format!("new{number}")).collect::<Vec<_>>());
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink(), "a link is followed");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640, "the host reads it as before");
+        let missing = folder.path().join("missing");
+        let none = Tokens::change(&missing, MayMiss::No, |tokens| tokens.revoke(&"a".parse().unwrap()));
+        assert!(matches!(none, Err(TokensError::Missing(_))));
     }
 
     #[test]

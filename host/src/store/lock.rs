@@ -17,7 +17,7 @@ use super::{SqliteStoreError, private};
 const BYTES_MAX: u64 = 4096;
 
 /// Name of the lock in its directory.
-const NAME: &str = "lock";
+pub(super) const NAME: &str = "lock";
 
 /// What tells one lock file from another, as long as its file system is mounted or comes back. A copy has others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

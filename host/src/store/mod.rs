@@ -59,6 +59,14 @@ pub enum SqliteStoreError {
         /// The lock.
         path: PathBuf,
     },
+    /// A copy must not take its place.
+    #[error("`{}` {why}; a copy replaces only another copy: choose another name", path.display())]
+    NotReplaced {
+        /// What is there.
+        path: PathBuf,
+        /// What it is; a fragment that follows the path.
+        why: &'static str,
+    },
     /// Another host has opened the record since.
     #[error("data file `{}` is of generation {seen}, and this host is generation {ours}: another host has taken over", path.display())]
     Deposed {

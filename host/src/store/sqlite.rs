@@ -63,6 +63,8 @@ pub struct RecordPlace {
     path: PathBuf,
     /// Device and inode of the data file as it was opened.
     identity: Option<(u64, u64)>,
+    /// The write-ahead log, in which is what was not yet taken into the data file, and that as it was opened.
+    log: (PathBuf, Option<(u64, u64)>),
     lock: LockPlace,
 }
 
@@ -70,9 +72,15 @@ impl RecordPlace {
     /// What is not there any more of what was opened; then nothing can be recorded.
     #[must_use]
     pub fn missing(&self) -> Option<SqliteStoreError> {
-        let gone = || SqliteStoreError::Gone { path: self.path.clone() };
-        let is_other = identity(&self.path) != self.identity;
-        is_other.then(gone).or_else(|| (!self.lock.is_there()).then(|| self.lock.gone()))
+        self.gone().or_else(|| (!self.lock.is_there()).then(|| self.lock.gone()))
+    }
+
+    /// Which of the files is another one by now: SQLite would go on writing into one that no path leads to any more.
+    fn gone(&self) -> Option<SqliteStoreError> {
+        let (log, log_then) = &self.log;
+        let files = [(&self.path, self.identity), (log, *log_then)];
+        let other = files.into_iter().find(|(path, then)| identity(path) != *then);
+        other.map(|(path, _)| SqliteStoreError::Gone { path: path.clone() })
     }
 }
 
@@ -121,7 +129,11 @@ impl SqliteStore {
             .map_err(|source| SqliteStoreError::Unusable { path: directory.to_owned(), source })?;
         let fence = stored.fence;
         let (fence_now, turns) = (Arc::new(AtomicU64::new(fence.packed())), Arc::default());
-        let place = RecordPlace { path: path.clone(), identity, lock: lock.place().clone() };
+        // What was just written has made it, and it stays for as long as this connection is open.
+        let log = copy::beside(&path, "-wal");
+        let log_now = self::identity(&log);
+        let place =
+            RecordPlace { path: path.clone(), identity, log: (log, log_now), lock: lock.place().clone() };
         let store = Self { connection, path, place, lock, fence, rising: None, fence_now, turns };
         Ok(Opened { store, stored })
     }
@@ -142,9 +154,8 @@ impl SqliteStore {
 
     pub(in crate::store) fn write(&mut self, commit: &Commit) -> Result<(), WriteError> {
         let path = &self.path;
-        // SQLite would go on writing into a file that no path leads to any more.
-        if identity(path) != self.place.identity {
-            return Err(SqliteStoreError::Gone { path: path.clone() }.into());
+        if let Some(gone) = self.place.gone() {
+            return Err(gone.into());
         }
         let _turn = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let sqlite = |source| SqliteStoreError::sqlite(path, source);

@@ -144,7 +144,8 @@ fn refused(error: SqliteStoreError) -> anyhow::Error {
         | SqliteStoreError::Damaged { .. }
         | SqliteStoreError::BadCopy { .. }
         | SqliteStoreError::NotHolding { .. }
-        | SqliteStoreError::Exists { .. } => Refused(error.to_string()).into(),
+        | SqliteStoreError::Exists { .. }
+        | SqliteStoreError::NotReplaced { .. } => Refused(error.to_string()).into(),
         SqliteStoreError::Unusable { .. }
         | SqliteStoreError::Foreign { .. }
         | SqliteStoreError::Link { .. }

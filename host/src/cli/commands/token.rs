@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 
 use crate::access::secret::{self, Hash};
-use crate::access::{Role, Token, TokenName, TokenSource, Tokens, TokensError};
+use crate::access::{MayMiss, Role, Token, TokenName, TokenSource, Tokens, TokensError};
 use crate::cli::args::{TokenArgs, TokenVerb};
 use crate::cli::exit::{Exit, Refused};
 use crate::cli::output::{self, or_dash, table};
@@ -23,13 +23,9 @@ pub fn run(args: &TokenArgs) -> anyhow::Result<Exit> {
     let path = file(args)?;
     match &args.verb {
         TokenVerb::New { name, role, expires } => {
-            let mut tokens = match Tokens::read(&path) {
-                Err(TokensError::Missing(_)) => Tokens::default(),
-                read => read?,
-            };
             let secret = secret::make().context("the system gives no random numbers")?;
-            tokens.add(token(name, *role, expires.as_deref(), &secret)?).map_err(refused)?;
-            tokens.write(&path)?;
+            let new = token(name, *role, expires.as_deref(), &secret)?;
+            Tokens::change(&path, MayMiss::Yes, |tokens| tokens.add(new)).map_err(refused)?;
             output::data(&format!("{secret}\n"))?;
             output::talk(&format!(
                 "token `{name}` ({role}) is in `{}`; it is shown this once: PHASEGATE_TOKEN takes it\n",
@@ -47,9 +43,7 @@ pub fn run(args: &TokenArgs) -> anyhow::Result<Exit> {
             }
         }
         TokenVerb::Revoke { name } => {
-            let mut tokens = Tokens::read(&path)?;
-            tokens.revoke(name).map_err(refused)?;
-            tokens.write(&path)?;
+            Tokens::change(&path, MayMiss::No, |tokens| tokens.revoke(name)).map_err(refused)?;
             output::talk(&format!("token `{name}` counts no more; a running host looks every second\n"));
         }
     }
@@ -99,7 +93,12 @@ fn token(name: &TokenName, role: Role, expires: Option<&str>, secret: &str) -> a
 
 /// The file is as it was, and the answer is no.
 fn refused(error: TokensError) -> anyhow::Error {
-    Refused(error.to_string()).into()
+    match error {
+        TokensError::Taken(_) | TokensError::Full | TokensError::NoSuch(_) => {
+            Refused(error.to_string()).into()
+        }
+        other => other.into(),
+    }
 }
 
 /// `token list --json`.

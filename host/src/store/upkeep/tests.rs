@@ -55,6 +55,56 @@ fn a_copy_is_whole_private_and_never_written_over_by_chance() {
 }
 
 #[test]
+fn a_copy_takes_the_place_of_another_copy_and_of_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, old) = at_v3(directory.path());
+    let Opened { mut store, .. } = SqliteStore::open(&data).unwrap();
+    let toml = directory.path().join("phasegate.toml");
+    fs::write(&toml, "[server]\n").unwrap();
+    let (link, pipe) = (directory.path().join("link"), directory.path().join("pipe"));
+    std::os::unix::fs::symlink(&old, &link).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let hard = directory.path().join("hard");
+    fs::hard_link(data.join("phasegate.db"), &hard).unwrap();
+    let own = ["phasegate.db", "phasegate.db-wal", "phasegate.db-shm", "phasegate.db-journal", "lock"];
+    let own = own.iter().map(|name| data.join(name));
+    for to in own.chain([toml.clone(), link.clone(), pipe, hard, directory.path().to_owned()]) {
+        let error = backup(&data, &to, Existing::Replace).unwrap_err();
+        assert!(matches!(error, SqliteStoreError::NotReplaced { .. }), "{}: {error}", to.display());
+    }
+    assert_eq!(fs::read_to_string(&toml).unwrap(), "[server]\n");
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(store.place().missing().is_none(), "the record is as it was");
+    store.commit(&to_version(3, "v4")).unwrap();
+    let empty = directory.path().join("empty");
+    fs::write(&empty, "").unwrap();
+    backup(&data, &empty, Existing::Replace).unwrap();
+}
+
+#[test]
+fn without_its_log_a_record_takes_nothing_more_and_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, _) = at_v3(directory.path());
+    let Opened { mut store, .. } = SqliteStore::open(&data).unwrap();
+    store.commit(&to_version(3, "v4")).unwrap();
+    assert!(store.place().missing().is_none());
+    let log = data.join("phasegate.db-wal");
+    let aside = data.join("aside");
+    fs::rename(&log, &aside).unwrap();
+    for replaced in [false, true] {
+        if replaced {
+            fs::copy(&aside, &log).unwrap();
+        }
+        let missing = store.place().missing().map(|error| error.to_string()).unwrap_or_default();
+        assert!(missing.contains("phasegate.db-wal"), "{missing}");
+        assert!(store.commit(&to_version(4, "v5")).is_err());
+    }
+    fs::remove_file(&log).unwrap();
+    fs::rename(&aside, &log).unwrap();
+    store.commit(&to_version(4, "v5")).unwrap();
+}
+
+#[test]
 fn what_is_restored_holds_until_it_is_adopted_and_the_former_one_is_kept() {
     let directory = tempfile::tempdir().unwrap();
     let (data, old) = at_v3(directory.path());
