@@ -1,7 +1,8 @@
 //! Puts a host together from its parts, and takes it apart again in the right order.
 //!
-//! Starting: data directory, plugins, drivers, loop, prober, API. Stopping: API first, so that no
-//! new wish comes in; then the loop, so that no effect is asked for; then probes; drivers last.
+//! Starting: data directory, drivers, loop, prober, API; then plugins, and when all of them decide, what drivers are to
+//! do. Stopping: API first, so that no new wish comes in; then the loop, so that no effect is asked for; then probes;
+//! drivers last.
 
 mod behind_api;
 mod machine;
@@ -46,6 +47,9 @@ use tending::Tending;
 /// Notes of drivers that may wait; a driver that writes more waits.
 const NOTES_MAX: usize = 1024;
 
+/// A start that takes longer says that it answers already.
+const SAID_AFTER: Duration = Duration::from_secs(1);
+
 /// Longest wait for the loop: its last turn is a commit, and a disk may take none.
 const LOOP_ENDS_WITHIN: Duration = Duration::from_secs(3);
 
@@ -86,8 +90,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts everything, unless its end comes first: while the plugins are compiled. On an error nothing is left
-    /// running.
+    /// Starts everything, unless its end comes first: while the plugins are compiled, when it answers already and probes.
+    /// On an error nothing is left running.
     ///
     /// # Errors
     /// [`EndedAtStartError`] when it was ended; when the port is taken, the data directory cannot be used, a plugin does not load, or the
@@ -121,23 +125,24 @@ impl Host {
         let shell = Shell::open(configured, opened, clock, (inside, hands));
         let (loop_thread, loop_ended) = turn(shell)?;
         let (stop, stopped) = watch::channel(false);
-        let starting = begin(&door, options, &plugins, (found_before, clock)).await;
-        let (sources, loop_thread) = goes_on(starting, &door, loop_thread).await?;
-        let tending = Tending::start(tender, config.retention, clock)?;
-        let catalogue = parts::catalogue(config, clock, &door);
+        let sources = parts::discoveries(found_before, clock, &door).map(Arc::new);
+        let (sources, loop_thread) = goes_on(sources.map_err(Into::into), &door, loop_thread).await?;
+        let (begins, begun) = api::Begun::not_yet(door.clone());
+        let catalogue = parts::catalogue(config, clock, (&door, &begun));
         let behind = (door.clone(), plugins.clone(), drivers.clone());
         let taken_over = (Arc::clone(&in_force), Arc::clone(&catalogue), Arc::clone(&sources));
         let reloader = Arc::new(Reloader::new(config, behind, taken_over));
         let denials = Arc::new(api::Denials::default());
         let asked = api::Host {
             door: door.clone(),
+            begun: begun.clone(),
             events: api::Events::start(door.clone(), trail.clone(), clock),
             trail,
             missing: Arc::new(move || record.missing().map(|error| error.to_string())),
             readers: api::Readers::default(),
             clock,
             shown: api::Shown::default(),
-            hands: Arc::new(plugins),
+            hands: Arc::new(plugins.clone()),
             configuration: Arc::new(reloader.clone()),
             sources: behind_api::sources(&sources),
             catalogue: behind_api::catalogue(&catalogue),
@@ -150,10 +155,22 @@ impl Host {
             probes: behind_api::probes(&prober),
         };
         let waits: Arc<dyn ReadTrail> = Arc::clone(&asked.trail);
-        let router = api::router(Arc::new(asked), Guard::new(Arc::clone(&in_force), clock, denials));
-        parts::end_leftovers(config, &door);
+        let guard = Guard::new(Arc::clone(&in_force), clock, denials, begun);
+        let router = api::router(Arc::new(asked), guard);
         let serving = server::serve(listener, router, (Arc::clone(&in_force), shortages), stopped);
-        let serving = tokio::spawn(serving);
+        let mut serving = tokio::spawn(serving);
+        let starting = begin(&door, options, (&plugins, &sources, &place)).await;
+        if starting.is_err() {
+            // As at every end: first nobody new is let in.
+            let _ = stop.send(true);
+            let _ = (&mut serving).await;
+            sources.stop();
+            catalogue.stop();
+        }
+        let ((), loop_thread) = goes_on(starting, &door, loop_thread).await?;
+        begins.now();
+        parts::end_leftovers(config, &door);
+        let tending = Tending::start(tender, config.retention, clock)?;
         let mut tasks = beside(noted, &door, in_force, (waits, clock));
         tasks.push(retold);
         Ok(Self {
@@ -326,27 +343,33 @@ async fn open(config: &Config, options: &mut HostOptions<'_>) -> anyhow::Result<
 }
 
 /// Waits until every plugin has a component that decides, and tells how they come along; then until the sources of
-/// instances have been looked at of which nothing is known yet.
+/// instances have been looked at of which nothing is known yet. What is probed and answered meanwhile touches nothing.
 ///
 /// # Errors
 /// When a plugin cannot have one, the loop ends, or the host is to end.
 async fn begin(
     door: &Door,
     options: HostOptions<'_>,
-    plugins: &PluginHands,
-    (found_before, clock): (parts::FoundBefore, Clock),
-) -> anyhow::Result<Arc<Discoveries>> {
+    (plugins, sources, place): (&PluginHands, &Discoveries, &Endpoint),
+) -> anyhow::Result<()> {
     let ended = options.ended.unwrap_or_else(|| Box::pin(std::future::pending()));
     let beginning = async {
         come_along(door, options.on_stage).await?;
-        let sources = parts::discoveries(found_before, clock, door)?;
         sources.first_looks().await;
         plugins.look()?;
-        Ok(Arc::new(sources))
+        Ok(())
     };
+    let mut beginning = std::pin::pin!(beginning);
+    let mut ended = ended;
     tokio::select! {
-        begun = beginning => begun,
-        () = ended => Err(EndedAtStartError.into()),
+        begun = &mut beginning => return begun,
+        () = &mut ended => return Err(EndedAtStartError.into()),
+        () = tokio::time::sleep(SAID_AFTER) => {}
+    }
+    tracing::info!("answering on {place}, and probing; nothing is changed before every plugin decides");
+    tokio::select! {
+        begun = &mut beginning => begun,
+        () = &mut ended => Err(EndedAtStartError.into()),
     }
 }
 

@@ -162,7 +162,8 @@ impl Reloader {
         *current = next;
         keys.iter().for_each(|key| tracing::info!("reload: {key}"));
         let file_differs = self.file_differs();
-        let TakenUpAll { changed: _, warnings, not_in_force } = plugins;
+        let TakenUpAll { changed: _, mut warnings, not_in_force } = plugins;
+        warnings.extend(self.signatures_lost().await);
         Ok(wire::Reload { changed, warnings, not_in_force, file_differs })
     }
 
@@ -238,6 +239,23 @@ impl Reloader {
             }
         }
         Ok(told)
+    }
+
+    /// What runs, and would not be taken up today.
+    async fn signatures_lost(&self) -> Vec<String> {
+        let view = self.door.view();
+        let active =
+            view.plugins().filter_map(|life| Some((life.name().clone(), life.report().active?.digest)));
+        let (active, hands) = (active.collect::<Vec<_>>(), self.hands.clone());
+        let lost =
+            tokio::task::spawn_blocking(move || hands.signatures_lost(&active)).await.unwrap_or_default();
+        let told = lost.into_iter().map(|(name, why)| {
+            format!(
+                "what runs of plugin `{name}` {why}; it decides on until something else takes over, and neither a rollback \
+                 nor a restart comes back to it"
+            )
+        });
+        told.collect()
     }
 
     /// The upgrades that run, by their sets.

@@ -1,7 +1,9 @@
 //! The compiler of plugins: a process of its own, within limits, gone as soon as nobody wants its work.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
+use crate::http::request;
 use crate::support::answers::Answers;
 use crate::support::plugin::{azure_health, db, edit, generation, guest, site, stage, started};
 use crate::support::{Background, Site, wait_for};
@@ -189,5 +191,37 @@ fn the_first_start_probes_while_it_compiles() {
     wait_for("a compiler and probes beside it", || {
         (compilers(&host) == 1 && answers.asked() >= 8).then_some(())
     });
+    host.stop();
+}
+
+#[test]
+fn the_api_answers_while_the_first_start_compiles_and_changes_nothing() {
+    let (site, _answers) = bounded("memoryMiB = 8192");
+    site.write("db.wasm", takes_long());
+    let host = site.spawn(&["run"]);
+    let compiles = "plugin `db` does not decide yet (stage compile)";
+    wait_for("an answer beside a compiler", || {
+        (site.run(&["fleet"]).code == 0).then_some(())?;
+        let ready = request(site.port(), "GET /readyz", "");
+        assert!(ready.starts_with("HTTP/1.1 503"), "{ready}");
+        ready.contains(compiles).then_some(())
+    });
+    let alive = request(site.port(), "GET /healthz", "");
+    assert!(alive.starts_with("HTTP/1.1 200"), "{alive}");
+    for instance in site.instances() {
+        assert!(["Initializing", "Unknown"].contains(&instance["health"].as_str().unwrap()), "{instance}");
+        assert_eq!(instance["reason"], compiles);
+        assert_eq!(instance["held"]["code"], "undecided");
+    }
+    assert_eq!(site.run(&["status"]).code, 0);
+    let refused = site.run(&["upgrade", "start", "orders", "--to", "v2"]);
+    assert!(refused.code != 0 && refused.stderr.contains(compiles), "{refused:?}");
+    assert_eq!(compilers(&host), 1, "that took less time than this component");
+    let begun = Instant::now();
+    host.stop();
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    site.write("db.wasm", guest("good"));
+    let host = site.host();
+    assert_eq!(site.json(&["status"])["scaleSets"][0]["upgrade"], serde_json::Value::Null);
     host.stop();
 }

@@ -26,6 +26,8 @@ fn the_same_seed_makes_the_same_mutants_and_too_few_noticed_is_a_no() {
     assert_eq!(mutants["reached"], 3, "{first}");
     let missed = mutants["missed"].as_array().unwrap().len() as u64;
     assert_eq!(mutants["noticed"].as_u64().unwrap() + missed, 3, "{first}");
+    let unreached = mutants["unreached"].as_u64().unwrap();
+    assert_eq!(mutants["coverage"], 300 / (3 + unreached), "{first}");
     let (_, again) = tried(&site, &wanted);
     assert_eq!(again["mutants"], first["mutants"]);
     let (code, report) = tried(&site, &["--count", "1", "--for", "3000", "--at-least", "101"]);
@@ -33,18 +35,18 @@ fn the_same_seed_makes_the_same_mutants_and_too_few_noticed_is_a_no() {
 }
 
 #[test]
-fn what_carries_the_runtime_of_a_language_is_not_tried() {
+fn what_is_too_large_and_what_is_interpreted_is_not_tried() {
     let site = Site::new();
     let mut large =
         std::fs::read(repository().join("plugins/prometheus-gauge/prometheus-gauge.wasm")).unwrap();
-    // A section of five million bytes, which means nothing.
-    large.extend([0x00, 0xc2, 0x96, 0xb1, 0x02, 0x01, b'x']);
-    large.resize(large.len() + 5_000_000, 0);
+    // A section of nine million bytes, which means nothing.
+    large.extend([0x00, 0xc2, 0xa8, 0xa5, 0x04, 0x01, b'x']);
+    large.resize(large.len() + 9_000_000, 0);
     std::fs::create_dir(site.path("cases")).unwrap();
     site.write("large.wasm", large);
     let cases = format!("{}/cases", gauge());
     let finished = site.run(&["plugin", "test", "large.wasm", "--cases", &cases, "--mutants"]);
-    assert!(finished.code == 2 && finished.stderr.contains("carries the runtime"), "{finished:?}");
+    assert!(finished.code == 2 && finished.stderr.contains("takes too long"), "{finished:?}");
     let alone = site.run(&["plugin", "test", "large.wasm", "--cases", &cases, "--seed", "1"]);
     assert_eq!(alone.code, 2, "a seed of what? {alone:?}");
     let mut engine =

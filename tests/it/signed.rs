@@ -79,8 +79,16 @@ fn a_file_and_an_upload_count_only_with_a_signature_that_counts_today() {
         assert!(finished.code == 1 && finished.stderr.contains(why), "{name}: {finished:?}");
         assert_eq!(generation(&site), 2, "{name}");
     }
+    let warnings = site.json(&["reload"])["warnings"].to_string();
+    assert!(!warnings.contains("it decides on"), "{warnings}");
     // A key that was taken away counts for nothing from then on, and who decides goes on to.
     site.write("two.pub", one.public());
+    let warnings = site.json(&["reload"])["warnings"].to_string();
+    assert!(warnings.contains("what runs of plugin `db` is signed by 0 of the keys"), "{warnings}");
+    assert!(warnings.contains("it decides on"), "{warnings}");
+    assert!(db(&site)["signatureLost"].to_string().contains("signed by 0"), "{}", db(&site));
+    let listed = site.run(&["plugin", "list"]);
+    assert!(listed.stdout.contains("what runs of db is signed by 0 of the keys"), "{listed:?}");
     write_signed(&site, "late.wasm", &variant(3), &[two.sign(&variant(3))]);
     let finished = swap(&site, "late.wasm");
     assert!(finished.code == 1 && finished.stderr.contains("is signed by 0 of the keys"), "{finished:?}");

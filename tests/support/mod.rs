@@ -133,14 +133,16 @@ impl Site {
         Background { site: self, child: Some(child) }
     }
 
-    /// Starts the host and waits until it answers.
+    /// Starts the host and waits until it answers and everything decides.
     pub fn host(&self) -> Background<'_> {
         let mut host = self.spawn(&["run"]);
         wait_for("the host to answer", || {
             if let Some(status) = host.child.as_mut().unwrap().try_wait().unwrap() {
                 panic!("the host ended with {status}: {}", self.log());
             }
-            (self.run(&["fleet"]).code == 0).then_some(())
+            // It says so when all plugins decide; the API answers before.
+            let has_begun = self.log().contains("listening on ");
+            (has_begun && self.run(&["fleet"]).code == 0).then_some(())
         });
         host
     }

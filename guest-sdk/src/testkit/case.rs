@@ -17,6 +17,8 @@ pub(super) struct Case {
     pub(super) name: String,
     /// Any JSON, so that a case can show that an array is refused; `{}` by default.
     pub(super) settings: Option<Value>,
+    /// The text itself, blanks and all, in place of settings.
+    pub(super) settings_text: Option<String>,
     /// May be absent only where the settings are expected to be refused.
     pub(super) observation: Option<TypedObservation>,
     pub(super) expect: Expect,
@@ -40,7 +42,30 @@ pub(super) struct TypedObservation {
     answers: Vec<TypedAnswer>,
     memory: Option<String>,
     #[serde(default)]
-    attributes: BTreeMap<String, String>,
+    attributes: Pairs,
+}
+
+/// Names with values: as an object, or as a list where a name is there twice.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Pairs {
+    Object(BTreeMap<String, String>),
+    List(Vec<(String, String)>),
+}
+
+impl Default for Pairs {
+    fn default() -> Self {
+        Self::List(Vec::new())
+    }
+}
+
+impl Pairs {
+    fn all(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Object(map) => pairs(map),
+            Self::List(list) => list.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,7 +96,7 @@ struct TypedAnswer {
 struct TypedResponse {
     status: u16,
     #[serde(default)]
-    headers: BTreeMap<String, String>,
+    headers: Pairs,
     body: Option<String>,
     body_json: Option<Value>,
     body_base64: Option<String>,
@@ -142,7 +167,7 @@ impl TypedObservation {
             instance,
             answers: self.answers.iter().map(TypedAnswer::build).collect::<Result<_, _>>()?,
             memory: self.memory.as_deref().map(base64::decode).transpose()?,
-            attributes: pairs(&self.attributes),
+            attributes: self.attributes.all(),
         })
     }
 }
@@ -170,7 +195,7 @@ impl TypedResponse {
             (None, None, Some(encoded)) => base64::decode(encoded)?,
             _ => return Err("give one of `body`, `bodyJson` and `bodyBase64`".to_owned()),
         };
-        Ok(Response { status: self.status, headers: pairs(&self.headers), body })
+        Ok(Response { status: self.status, headers: self.headers.all(), body })
     }
 }
 

@@ -36,7 +36,12 @@ pub(super) fn check<P: Policy>(case: &Case) -> Result<(), String> {
 }
 
 fn run<P: Policy>(case: &Case) -> Result<Outcome, String> {
-    let settings = case.settings.as_ref().map_or_else(|| "{}".to_owned(), ToString::to_string);
+    let settings = match (&case.settings, &case.settings_text) {
+        (None, None) => "{}".to_owned(),
+        (Some(settings), None) => settings.to_string(),
+        (None, Some(text)) => text.clone(),
+        (Some(_), Some(_)) => return Err("  give one of `settings` and `settingsText`".to_owned()),
+    };
     let policy = match configure::<P>(&settings) {
         Ok(policy) => policy,
         Err(why) => return Ok(Outcome::Refused(why)),

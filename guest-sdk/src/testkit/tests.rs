@@ -93,7 +93,8 @@ fn failures_and_refused_settings_can_be_expected() {
         .replace(r#""response":{"status":200,"body":"hi"}"#, r#""failure":{"bodyTooLarge":9}"#);
     assert_eq!(outcome(&failed), Ok(()));
     let refused = r#"[{"name":"n","settings":[],"expect":{"configureError":"not an array"}},
-        {"name":"m","settings":{"a":1},"expect":{"configureError":"unknown field `a`"}}]"#;
+        {"name":"m","settings":{"a":1},"expect":{"configureError":"unknown field `a`"}},
+        {"name":"o","settingsText":" {\"a\":1} ","expect":{"configureError":"unknown field `a`"}}]"#;
     assert_eq!(outcome(refused), Ok(()));
 }
 

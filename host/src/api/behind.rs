@@ -53,6 +53,8 @@ pub struct Work {
     pub failing: Option<Failing>,
     /// Observations that second components have missed because they did not keep up.
     pub missed: u64,
+    /// The component whose signature counts no more, and why.
+    pub signature_lost: Option<(Digest, String)>,
 }
 
 /// The recording of what plugins were asked and said.

@@ -17,6 +17,7 @@ use axum::response::{IntoResponse as _, Response};
 use phasegate_core::domain::Actor;
 
 use super::answer::{Refusal, and_close};
+use super::begun::Begun;
 use super::connections::{Full, Room, Seat};
 use super::denials::Denials;
 use super::held_body::held;
@@ -95,6 +96,7 @@ pub struct Guard {
     in_force: Arc<InForce>,
     clock: Clock,
     denials: Arc<Denials>,
+    begun: Begun,
 }
 
 /// Why a request is turned away.
@@ -158,10 +160,10 @@ pub(super) enum MalformedHost {
 }
 
 impl Guard {
-    /// A guard that goes by what is in force, and counts whom it turns away.
+    /// A guard that goes by what is in force, counts whom it turns away, and knows since when something may be changed.
     #[must_use]
-    pub fn new(in_force: Arc<InForce>, clock: Clock, denials: Arc<Denials>) -> Self {
-        Self { in_force, clock, denials }
+    pub fn new(in_force: Arc<InForce>, clock: Clock, denials: Arc<Denials>, begun: Begun) -> Self {
+        Self { in_force, clock, denials, begun }
     }
 
     /// Who asks, or why the request is turned away; none where anybody may ask and no token is shown.
@@ -260,6 +262,9 @@ pub(super) async fn guarded(State(gate): State<Gate>, request: Request, next: Ne
         }
     };
     if let Err(refusal) = path::check(&head.uri).and_then(|()| rule.check_body(&head)) {
+        return and_close(refusal.into_response());
+    }
+    if let Err(refusal) = guard.begun.admit(&head.method, route.as_ref().map(MatchedPath::as_str)).await {
         return and_close(refusal.into_response());
     }
     let is_stranger = caller.is_none();

@@ -35,6 +35,7 @@ pub(super) use plugins::Offered;
 pub(super) use releases::ReleaseStart;
 pub(super) use since::add as add_since;
 
+use super::begun::Begun;
 use super::behind::{Catalogue, Configuration, Plugins, Recording, Source, Sources};
 use super::denials::Denials;
 use super::events::Events;
@@ -53,6 +54,8 @@ use crate::words;
 pub struct Host {
     /// The way to the loop, and the views that it publishes.
     pub door: Door,
+    /// Whether everything decides.
+    pub begun: Begun,
     /// Reads the record: the audit trail, and upgrades of the past.
     pub trail: Arc<dyn ReadTrail>,
     /// What is not there any more of the record that was opened, for people; none where all of it is.
@@ -148,7 +151,7 @@ impl Host {
             let why = doubts.join("; ");
             (!doubts.is_empty()).then(|| format!("the host holds until `phasegate data adopt`: {why}"))
         };
-        refusing.or_else(holding)
+        refusing.or_else(holding).or_else(|| self.begun.why_not())
     }
 
     pub(super) fn scale_sets(&self) -> wire::ScaleSets {
@@ -174,7 +177,7 @@ impl Host {
         set: ScaleSetName,
         id: InstanceId,
     ) -> Result<Option<wire::Instance>, CommandError> {
-        self.read(move |fleet, now| Ok(view::one_of(fleet.set(&set)?, &id, now))).await
+        self.read(move |fleet, now| Ok(view::one_of(fleet, fleet.set(&set)?, &id, now))).await
     }
 
     pub(super) fn tally(&self) -> Tally {

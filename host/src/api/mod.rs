@@ -1,10 +1,11 @@
 //! The HTTP API.
 //!
 //! How to read this module: `listener` and `server` take connections, `connections` says who may have how many,
-//! `guard` who may call and `roles` what, `v1` has the routes, one file per resource; `path`, `query`, `key` and `body` read requests, `answer` writes refusals, `events` tells all who follow. `host` is
+//! `guard` who may call, `roles` what and `begun` since when, `v1` has the routes, one file per resource; `path`, `query`, `key` and `body` read requests, `answer` writes refusals, `events` tells all who follow. `host` is
 //! the only file that knows who answers, and `behind` says what it asks for besides the loop. It owns no state.
 
 mod answer;
+mod begun;
 mod behind;
 mod body;
 mod connections;
@@ -32,6 +33,7 @@ mod v1;
 
 use std::sync::Arc;
 
+pub use begun::{Begins, Begun};
 pub use behind::{
     Accepting, Again, Catalogue, Cause, Checking, Configuration, Held, JudgedAgain, Kept, Plugins, Recording,
     Reloading, Source, Sources, Work,

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::net::address::parse_address;
 use crate::net::url::{HttpUrl, Scheme};
-use crate::probe::{Target, once};
+use crate::probe::{Target, once, once_of_all, placed, secrets};
 use phasegate_core::domain::{
     Address, Answer, HealthSettings, Instance, InstanceFacts, Observation, PluginName, ProbeConnection,
-    ProbeProtocol, Profile, ScaleSet, Shortage,
+    ProbeFailure, ProbeProtocol, Profile, ScaleSet, Shortage, Version,
 };
 
 /// Largest body that is taken; as large as a host takes by default.
@@ -94,6 +94,41 @@ pub type Probing = Pin<Box<dyn Future<Output = Result<Answer, Shortage>> + Send>
 
 /// Asks one instance as its configuration says, with a limit for the whole exchange.
 pub fn as_configured<D>(set: &ScaleSet<D>, instance: &Instance, timeout: Duration) -> Probing {
+    Box::pin(once(target(set, instance, (Some(timeout), None, None))))
+}
+
+/// What a host hands to the plugin of a scale set when it has asked all sources of an instance; what one of them sends
+/// back of its own secret is not in it. `timeout` goes in place of the one of the first source.
+///
+/// # Errors
+/// When nobody can be asked.
+pub async fn of_all_sources<D>(
+    set: &ScaleSet<D>,
+    instance: &Instance,
+    (timeout, version, desired_version): (Option<Duration>, Option<Version>, Option<Version>),
+) -> Result<Observation, AskError> {
+    let target = target(set, instance, (timeout, version, desired_version));
+    let (facts, at) = (Arc::clone(&target.facts), target.address.to_string());
+    let secrets = secrets(&target.settings.sources).await;
+    let mut answers = once_of_all(target).await.map_err(AskError::Short)?;
+    answers.iter_mut().for_each(|answer| without(answer, &secrets));
+    Ok(Observation {
+        instance: facts,
+        answers: answers.into(),
+        memory: None,
+        attributes: vec![
+            ("probe-protocol".to_owned(), set.health.protocol_name().to_owned()),
+            ("address".to_owned(), at),
+        ],
+    })
+}
+
+/// An instance as a host would ask it.
+fn target<D>(
+    set: &ScaleSet<D>,
+    instance: &Instance,
+    (timeout, version, desired_version): (Option<Duration>, Option<Version>, Option<Version>),
+) -> Target {
     let facts = InstanceFacts {
         id: instance.id.clone(),
         scale_set: set.name.clone(),
@@ -101,14 +136,51 @@ pub fn as_configured<D>(set: &ScaleSet<D>, instance: &Instance, timeout: Duratio
         zone: instance.zone.clone(),
         fault_domain: instance.fault_domain,
         update_domain: instance.update_domain,
-        version: None,
-        desired_version: None,
+        version,
+        desired_version,
         labels: instance.labels.clone(),
     };
+    let timeout = timeout.unwrap_or(set.health.timeout);
     let settings = Arc::new(HealthSettings { timeout, ..set.health.clone() });
-    let address = instance.address.clone();
-    let plugin = set.plugin.clone();
-    Box::pin(once(Target { plugin, facts: Arc::new(facts), address, settings, epoch: 0 }))
+    let (plugin, address) = (set.plugin.clone(), instance.address.clone());
+    placed(Target { plugin, facts: Arc::new(facts), address, settings, epoch: 0 })
+}
+
+/// What stands in place of a secret.
+const TAKEN_OUT: &str = "[redacted]";
+
+/// Takes secrets out of an answer.
+fn without(answer: &mut Answer, secrets: &[String]) {
+    let in_text = |text: &mut String| {
+        for secret in secrets {
+            *text = text.replace(secret, TAKEN_OUT);
+        }
+    };
+    match &mut answer.outcome {
+        Ok(response) => {
+            response.headers.iter_mut().for_each(|(_, value)| in_text(value));
+            for secret in secrets {
+                response.body = replaced(&response.body, secret.as_bytes());
+            }
+        }
+        Err(ProbeFailure::Unreachable(why) | ProbeFailure::Tls(why) | ProbeFailure::InvalidResponse(why)) => {
+            in_text(why)
+        }
+        Err(ProbeFailure::Timeout | ProbeFailure::BodyTooLarge(_)) => {}
+    }
+}
+
+/// Bytes with other ones in place of each secret.
+fn replaced(bytes: &[u8], secret: &[u8]) -> Vec<u8> {
+    let mut all = Vec::with_capacity(bytes.len());
+    let mut from = 0;
+    for at in memchr::memmem::find_iter(bytes, secret) {
+        all.extend_from_slice(bytes.get(from..at).unwrap_or_default());
+        all.extend_from_slice(TAKEN_OUT.as_bytes());
+        from = at + secret.len();
+    }
+    all.extend_from_slice(bytes.get(from..).unwrap_or_default());
+    all
 }
 
 fn wrong(url: &str, why: &impl ToString) -> AskError {

@@ -32,9 +32,9 @@ impl Plugins for Hands {
     }
 
     fn work(&self, plugin: &PluginName) -> Work {
-        let HandsView { counts, failing, missed } = self.view(plugin);
+        let HandsView { counts, failing, missed, signature_lost } = self.view(plugin);
         let Counts { evaluated, unchanged, failed, log_lines_dropped } = counts;
-        Work { evaluated, unchanged, failed, log_lines_dropped, failing, missed }
+        Work { evaluated, unchanged, failed, log_lines_dropped, failing, missed, signature_lost }
     }
 
     fn changes(&self, plugin: &PluginName, ticket: Ticket) -> Vec<(Key, Pair)> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::mpsc;
 
+use crate::api::Begun;
 use crate::catalogue::{self, Publish, Publishing, Watches};
 use crate::children;
 use crate::clock::Clock;
@@ -319,7 +320,8 @@ pub(super) fn discoveries(before: FoundBefore, clock: Clock, door: &Door) -> std
 }
 
 /// The sources of versions; what is new there is published.
-pub(super) fn catalogue(config: &Config, clock: Clock, door: &Door) -> Arc<Watches> {
+/// Before everything decides nothing is published: it might begin an upgrade.
+pub(super) fn catalogue(config: &Config, clock: Clock, (door, begun): (&Door, &Begun)) -> Arc<Watches> {
     let (views, publishes) = (door.clone(), door.clone());
     let known = move |subject: &ExtensionType| {
         let view = views.view();
@@ -327,9 +329,11 @@ pub(super) fn catalogue(config: &Config, clock: Clock, door: &Door) -> Arc<Watch
         let versions = published.into_iter().flat_map(|published| &published.versions);
         versions.map(|(version, entry)| (version.clone(), entry.digest)).collect()
     };
+    let begun = begun.clone();
     let publish = move |publish: Publish| -> Publishing {
-        let door = publishes.clone();
+        let (door, begun) = (publishes.clone(), begun.clone());
         Box::pin(async move {
+            begun.wait().await;
             let Publish { subject, version, digest, source } = publish;
             let by = By { reason: Some(format!("listed by {source}")), ..By::host() };
             let begins = Begins::ByItself;

@@ -44,6 +44,21 @@ pub async fn once(target: Target) -> Result<Answer, Shortage> {
     Ok(Answer { source: HEALTH_SOURCE.to_owned(), outcome })
 }
 
+/// Asks all sources of a target once, for somebody who waits for the answers; in the order in which a plugin gets them.
+///
+/// # Errors
+/// When this machine is short of what it takes to ask.
+pub async fn once_of_all(target: Target) -> Result<Vec<Answer>, Shortage> {
+    let Asked { outcome, more } = ask(Arc::new(target), Tls::new()).await;
+    let outcome = match outcome {
+        Ok(response) => Ok(response),
+        Err(ProbeError::Instance(failure)) => Err(failure),
+        Err(ProbeError::Host(short_of)) => return Err(short_of),
+    };
+    let first = Answer { source: HEALTH_SOURCE.to_owned(), outcome };
+    Ok(std::iter::once(first).chain(more).collect())
+}
+
 /// Asks all sources of a target once, side by side.
 pub(super) async fn ask(target: Arc<Target>, tls: Tls) -> Asked {
     if target.settings.sources.is_empty() {

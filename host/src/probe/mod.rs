@@ -31,10 +31,11 @@ use std::sync::Arc;
 use phasegate_core::domain::{NotAsked, Round};
 pub use phasegate_core::kernel::effect::Target;
 
-pub use ask::once;
+pub use ask::{once, once_of_all};
 pub use lateness::LatenessStats;
 pub use placed::placed;
 pub use runner::Prober;
+pub use sources::secrets;
 
 /// What came of a round.
 #[derive(Debug, Clone, PartialEq, Eq)]

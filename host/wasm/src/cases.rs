@@ -33,7 +33,7 @@ pub struct Case {
     pub file: String,
     /// Its name there.
     pub name: String,
-    /// JSON text for `configure`.
+    /// Text for `configure`, JSON unless the case says otherwise.
     pub settings: String,
     /// What the plugin's clock shows, in milliseconds since 1970.
     pub now_ms: u64,
@@ -136,7 +136,7 @@ fn read_bounded(path: &Path) -> io::Result<String> {
 }
 
 fn build(file: &str, typed: Typed) -> Result<Case, WrongCaseError> {
-    let Typed { name, settings, now, observation, expect } = typed;
+    let Typed { name, settings, settings_text, now, observation, expect } = typed;
     let named = |error| WrongCaseError::Case { name: name.clone(), error: Box::new(error) };
     let now_ms = now.map_or(Ok(NOW_MS), |now| millis(&now)).map_err(named)?;
     let observation = observation.map(typed::TypedObservation::build).transpose().map_err(named)?;
@@ -144,7 +144,12 @@ fn build(file: &str, typed: Typed) -> Result<Case, WrongCaseError> {
     if observation.is_none() && !matches!(expected, Expectation::ConfigureError(_)) {
         return Err(named(WrongCaseError::NoObservation));
     }
-    let settings = settings.map_or_else(|| "{}".to_owned(), |settings| settings.to_string());
+    let settings = match (settings, settings_text) {
+        (None, None) => "{}".to_owned(),
+        (Some(settings), None) => settings.to_string(),
+        (None, Some(text)) => text,
+        (Some(_), Some(_)) => return Err(named(WrongCaseError::Settings)),
+    };
     Ok(Case { file: file.to_owned(), name, settings, now_ms, observation, expected })
 }
 
@@ -176,6 +181,10 @@ mod tests {
             (
                 r#"{"name":"a","expect":{"configureError":"x","failure":{"kind":"internal"}}}"#.to_owned(),
                 "case \"a\": `expect` needs exactly one of `decision`, `failure` and `configureError`",
+            ),
+            (
+                r#"{"name":"a","settings":1,"settingsText":"1","expect":{"configureError":"x"}}"#.to_owned(),
+                "case \"a\": give one of `settings` and `settingsText`",
             ),
             (r#"{"name":"a","expect":{"configureError":"x"},"nam":1}"#.to_owned(), "unknown field `nam`"),
             (r#"{"name":"a","expect":{"failure":{"kind":"internal"}}}"#.to_owned(), "case \"a\": `observation` is missing"),

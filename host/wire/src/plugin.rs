@@ -37,6 +37,9 @@ pub struct Plugin {
     pub loaded_at: String,
     /// Why the latest replacement was refused; null when none was.
     pub last_error: Option<String>,
+    /// Why the signature of what runs counts no more, as the latest reload found; null where it does. What runs decides on.
+    #[serde(default)]
+    pub signature_lost: Option<String>,
     /// The stage that is under way, such as `compile` or `shadow`; null while nothing is.
     pub stage: Option<PluginStageName>,
     /// The latest load, also one that was refused.

@@ -5,10 +5,13 @@ use phasegate_core::domain::WallTime;
 use super::*;
 use crate::access::secret::Hash;
 use crate::access::{Access, Token, TokenSource, Tokens};
+use crate::shell::Door;
 
 fn guard(access: Access) -> Guard {
     let in_force = InForce::start(access).unwrap();
-    Guard::new(Arc::new(in_force), Clock::start(), Arc::default())
+    let (begins, begun) = Begun::not_yet(Door::new().0);
+    begins.now();
+    Guard::new(Arc::new(in_force), Clock::start(), Arc::default(), begun)
 }
 
 fn open() -> Guard {

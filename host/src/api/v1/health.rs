@@ -27,8 +27,8 @@ pub(super) async fn show(
     Ok(standing("ok"))
 }
 
-/// Says `ready` while the loop turns, what is asked for can be recorded, and the record does not hold the host; else
-/// 503 and why not. Needs no token.
+/// Says `ready` while the loop turns, what is asked for can be recorded, the record does not hold the host, and every
+/// plugin decides; else 503 and why not. Needs no token.
 #[utoipa::path(
     get,
     path = "/readyz",

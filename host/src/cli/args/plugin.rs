@@ -23,7 +23,8 @@ pub struct PluginArgs {
 #[derive(Debug, Args)]
 pub struct AskArgs {
     /// Where the application answers: http://…, https://…, h2://… or h2c://… (HTTP/2 with and without TLS),
-    /// grpc://host:port/service (grpcs:// over TLS), or tcp://host:port
+    /// grpc://host:port/service (grpcs:// over TLS), or tcp://host:port. With --config and --scale-set in its place all
+    /// sources of an instance of that file are asked, and settings and limits are those of its plugin there
     #[arg(long)]
     pub url: Option<String>,
     /// A header that is sent; may be repeated
@@ -32,16 +33,16 @@ pub struct AskArgs {
     /// A header of the answer that the plugin gets to see; may be repeated
     #[arg(long, value_name = "NAME")]
     pub header: Vec<String>,
-    /// Limit for the whole exchange, in seconds
-    #[arg(long, default_value_t = 5.0)]
-    pub timeout: f64,
-    /// Settings as JSON
-    #[arg(long, value_name = "JSON", default_value = "{}")]
-    pub settings: String,
-    /// Scale set that the plugin is told, or that is taken from a recording
+    /// Limit for the whole exchange, in seconds [default: 5, or what the configuration says]
+    #[arg(long)]
+    pub timeout: Option<f64>,
+    /// Settings as JSON [default: {}, or what the configuration says]
+    #[arg(long, value_name = "JSON")]
+    pub settings: Option<String>,
+    /// Scale set of the configuration, that the plugin is told, or that is taken from a recording
     #[arg(long, value_name = "NAME")]
     pub scale_set: Option<String>,
-    /// Instance that the plugin is told, or that is taken from a recording
+    /// Instance of the scale set [default: the first one], that the plugin is told, or that is taken from a recording
     #[arg(long, value_name = "ID")]
     pub instance: Option<String>,
     /// A label that the plugin is told; may be repeated

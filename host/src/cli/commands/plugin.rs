@@ -41,11 +41,13 @@ pub fn run(args: &PluginArgs) -> anyhow::Result<Exit> {
             test::run(&read_subject(plugin, ca_file)?, cases.as_deref(), mutants, *output)
         }
         PluginVerb::Try { plugin, ask, output } => {
-            live::attempt(&read_subject(plugin, &ask.ca_file)?, ask, *output)
+            let ask = live::Whom { ask, config: args.server.config.as_deref() };
+            live::attempt(&read_subject(plugin, &ask.ask.ca_file)?, &ask, *output)
         }
         PluginVerb::Case { plugin, name, from_recording, out, ask } => {
             let subject = read_subject(plugin, &ask.ca_file)?;
-            live::case(&subject, ask, from_recording.as_deref(), (name.as_deref(), out.as_deref()))
+            let ask = live::Whom { ask, config: args.server.config.as_deref() };
+            live::case(&subject, &ask, from_recording.as_deref(), (name.as_deref(), out.as_deref()))
         }
         PluginVerb::Watch { project, into } => watch::run(&args.server, project, into),
         PluginVerb::Bench { plugin, settings, cases, ca_file, output } => {

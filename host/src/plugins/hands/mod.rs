@@ -1,7 +1,7 @@
 //! The hands of the plugins' lives: they do what `lifecycle::step` wants and say what came of it.
 //!
 //! Reading order: `perform` (what each effect comes to), `job` (the stages of one load), `disk` (kept bytes),
-//! `tap` and `beside` (what comes by the active component, and who judges it too), `look` (the one place that
+//! `tap` and `beside` (what comes by the active component, and who judges it too), `signed` (whether what runs would be taken up today), `look` (the one place that
 //! looks again and again), `view` (what lists show besides the life).
 //!
 //! Nothing here decides which component runs: effects come in, events go out, under the ticket of their job.
@@ -12,6 +12,7 @@ mod disk;
 mod job;
 mod look;
 mod perform;
+mod signed;
 mod tap;
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,7 @@ pub(crate) use disk::kept_path;
 use disk::{Disk, Held, Holding};
 use job::Job;
 pub(in crate::plugins) use job::signature_place;
-use phasegate_core::domain::{Decided, InstanceId, PluginName, Round, ScaleSetName};
+use phasegate_core::domain::{Decided, Digest, InstanceId, PluginName, Round, ScaleSetName};
 use phasegate_core::lifecycle::{Comparison, Event, Key, Ticket};
 use phasegate_wasm::Runtime;
 use tap::Tap;
@@ -96,6 +97,8 @@ struct Plugin {
     /// Comparisons that are shown, or may be.
     comparisons: Mutex<BTreeMap<Ticket, Arc<Mutex<Comparison>>>>,
     running: Mutex<Running>,
+    /// The component whose signature counts no more, and why.
+    signature_lost: Mutex<Option<(Digest, String)>>,
 }
 
 /// What is configured, and what a reload proposes.
@@ -124,6 +127,7 @@ impl Hands {
                 shadow: Mutex::default(),
                 comparisons: Mutex::default(),
                 running: Mutex::default(),
+                signature_lost: Mutex::default(),
             };
             (config.spec.name.clone(), plugin)
         };

@@ -2,7 +2,7 @@
 
 use super::{Hands, lock};
 use crate::plugins::Counts;
-use phasegate_core::domain::PluginName;
+use phasegate_core::domain::{Digest, PluginName};
 use phasegate_core::lifecycle::{Failing, Key, Pair, Ticket};
 
 /// What the hands know of a plugin.
@@ -14,6 +14,8 @@ pub struct HandsView {
     pub failing: Option<Failing>,
     /// Observations that second components have missed because they did not keep up.
     pub missed: u64,
+    /// The component whose signature counted no more when it was looked at last, and why.
+    pub signature_lost: Option<(Digest, String)>,
 }
 
 impl Hands {
@@ -26,6 +28,7 @@ impl Hands {
             counts: counts.unwrap_or_default(),
             failing: plugin.tap.failing(),
             missed: plugin.tap.missed(),
+            signature_lost: lock(&plugin.signature_lost).clone(),
         }
     }
 

@@ -35,6 +35,24 @@ pub(super) fn kept_waiting() -> u64 {
     room::kept_waiting()
 }
 
+/// What the files of these sources say now: for those who show answers, in which some of it may come back. A file that
+/// cannot be read says nothing.
+pub async fn secrets(sources: &[Source]) -> Vec<String> {
+    let mut all = Vec::new();
+    for source in sources {
+        let credentials = match &source.ask {
+            SourceKind::Http(http) => http.credentials.as_ref(),
+            SourceKind::Tcp(tcp) => tcp.credentials.as_ref(),
+            SourceKind::Exec(_) => None,
+        };
+        let Some(credentials) = credentials else { continue };
+        if let Ok(secret) = secret::read(credentials).await {
+            all.extend(secret.texts());
+        }
+    }
+    all
+}
+
 /// Asks all further sources of a target side by side; the answers come in the order of the configuration.
 ///
 /// # Errors

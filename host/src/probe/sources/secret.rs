@@ -55,6 +55,17 @@ impl Secret {
         }
     }
 
+    /// All texts that tell it, the longest ones first: with its kind, in base64, and by itself.
+    pub(super) fn texts(&self) -> Vec<String> {
+        let whole = self.authorization();
+        let encoded = whole.split_once(' ').map(|(_, encoded)| encoded.to_owned());
+        let alone = match self {
+            Self::Token(token) => token.clone(),
+            Self::Password { password, .. } => password.clone(),
+        };
+        std::iter::once(whole).chain(encoded).chain([alone]).collect()
+    }
+
     /// Puts it into a text.
     pub(super) fn placed(&self, text: &str) -> String {
         match self {
@@ -113,6 +124,8 @@ mod tests {
         assert_eq!(both.authorization(), "Basic bWV7cGFzc3dvcmR9OnMz");
         assert_eq!(both.placed("AUTH {username} {password}\r\n{token}"), "AUTH me{password} s3\r\n{token}");
         assert_eq!(token.placed("AUTH {token}"), "AUTH abc");
+        assert_eq!(both.texts(), ["Basic bWV7cGFzc3dvcmR9OnMz", "bWV7cGFzc3dvcmR9OnMz", "s3"]);
+        assert_eq!(token.texts(), ["Bearer abc", "abc", "abc"]);
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use serde::de::{MapAccess, Visitor};
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -28,13 +28,16 @@ pub(super) struct Typed {
     pub(super) name: String,
     /// Any JSON, so that a case can show that an array is refused; `{}` by default.
     pub(super) settings: Option<Value>,
+    /// The text itself, blanks and all, in place of settings.
+    pub(super) settings_text: Option<String>,
     /// What the clock shows, for a plugin that imports it.
     pub(super) now: Option<String>,
     pub(super) observation: Option<TypedObservation>,
     pub(super) expect: TypedExpect,
 }
 
-/// An object of texts in the order of the file: a plugin is handed them in an order, too.
+/// An object of texts in the order of the file: a plugin is handed them in an order, too. A list of names with values
+/// where a name is there twice.
 #[derive(Debug, Default)]
 struct Pairs(Vec<(String, String)>);
 
@@ -45,7 +48,7 @@ impl<'de> Deserialize<'de> for Pairs {
             type Value = Pairs;
 
             fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-                to.write_str("an object of texts")
+                to.write_str("an object of texts, or a list of `[name, value]`")
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
@@ -55,8 +58,16 @@ impl<'de> Deserialize<'de> for Pairs {
                 }
                 Ok(Pairs(pairs))
             }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = list.next_element()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
         }
-        from.deserialize_map(InOrder)
+        from.deserialize_any(InOrder)
     }
 }
 
@@ -216,6 +227,10 @@ mod tests {
             |pairs: &[(String, String)]| pairs.iter().map(|(name, _)| name.clone()).collect::<String>();
         assert_eq!(names(&observation.attributes), "zetaalphamid");
         assert_eq!(names(&observation.answers[0].outcome.as_ref().unwrap().headers), "za");
+        let twice = text.replace(r#"{"z":"1","a":"2"}"#, r#"[["a","1"],["a","2"]]"#);
+        let observation = parse(&twice).unwrap().remove(0).observation.unwrap().build().unwrap();
+        let headers = &observation.answers[0].outcome.as_ref().unwrap().headers;
+        assert_eq!(*headers, [("a".to_owned(), "1".to_owned()), ("a".to_owned(), "2".to_owned())]);
         let wrong = text.replace(r#""mid":"3""#, r#""mid":3"#);
         assert!(parse(&wrong).unwrap_err().to_string().contains("expected a string"));
     }

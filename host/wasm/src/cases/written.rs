@@ -8,12 +8,12 @@ use serde_json::{Map, Value, json};
 
 use super::base64;
 
-/// A case that expects exactly what came; none where it was neither a decision nor the plugin's own word that it cannot
-/// judge: what a limit of the host cut off is no behaviour to hold a plugin to.
+/// A case that expects exactly what came of settings with this text; none where it was neither a decision nor the plugin's
+/// own word that it cannot judge: what a limit of the host cut off is no behaviour to hold a plugin to.
 #[must_use]
 pub fn written(
     name: &str,
-    settings: &Value,
+    settings: &str,
     now_ms: u64,
     observation: &Observation,
     verdict: &Verdict,
@@ -28,8 +28,14 @@ pub fn written(
     let now = i64::try_from(now_ms).ok().and_then(|now| jiff::Timestamp::from_millisecond(now).ok())?;
     let mut case = Map::new();
     case.insert("name".to_owned(), name.into());
-    if *settings != json!({}) {
-        case.insert("settings".to_owned(), settings.clone());
+    match serde_json::from_str::<Value>(settings) {
+        Ok(value) if value == json!({}) && settings == "{}" => {}
+        Ok(value) if value.to_string() == settings && !value.is_null() => {
+            case.insert("settings".to_owned(), value);
+        }
+        Ok(_) | Err(_) => {
+            case.insert("settingsText".to_owned(), settings.into());
+        }
     }
     case.insert("now".to_owned(), now.to_string().into());
     case.insert("observation".to_owned(), self::observation(observation));
@@ -64,13 +70,7 @@ fn observation(seen: &Observation) -> Value {
     let answers: Vec<Value> = seen.answers.iter().map(answer).collect();
     let mut all = json!({ "instance": instance, "answers": answers });
     put(&mut all, "memory", seen.memory.as_deref().map(base64::encode));
-    let attributes: Map<String, Value> =
-        seen.attributes.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
-    put(
-        &mut all,
-        "attributes",
-        Some(attributes).filter(|attributes| !attributes.is_empty()).map(Value::from),
-    );
+    put(&mut all, "attributes", pairs(&seen.attributes));
     all
 }
 
@@ -83,9 +83,7 @@ fn answer(Answer { source, outcome }: &Answer) -> Value {
 
 fn response(Response { status, headers, body }: &Response) -> Value {
     let mut written = json!({ "status": status });
-    let headers: Map<String, Value> =
-        headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
-    put(&mut written, "headers", Some(headers).filter(|headers| !headers.is_empty()).map(Value::from));
+    put(&mut written, "headers", pairs(headers));
     match str::from_utf8(body) {
         Ok("") => {}
         Ok(text) => put(&mut written, "body", Some(text)),
@@ -131,6 +129,14 @@ fn decision(decision: &Decision) -> Value {
     written
 }
 
+/// An object; a list where a name is there twice, of which an object would lose one. None of nothing.
+fn pairs(pairs: &[(String, String)]) -> Option<Value> {
+    let object: Map<String, Value> =
+        pairs.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+    let shown = if object.len() == pairs.len() { object.into() } else { json!(pairs) };
+    Some(shown).filter(|_| !pairs.is_empty())
+}
+
 /// Puts a member in, where there is one.
 fn put(to: &mut Value, name: &str, value: Option<impl Into<Value>>) {
     if let (Some(object), Some(value)) = (to.as_object_mut(), value) {
@@ -169,7 +175,8 @@ mod tests {
     #[test]
     fn what_is_written_reads_back_and_passes_and_another_answer_does_not() {
         let body = |body: &[u8]| {
-            let headers = vec![("x-role".to_owned(), "a".to_owned())];
+            let header = |value: &str| ("x-role".to_owned(), value.to_owned());
+            let headers = if body.is_empty() { vec![header("b"), header("a")] } else { vec![header("a")] };
             Ok(Response { status: 200, headers, body: body.to_vec() })
         };
         let outcomes = [body(b"{\"a\":1}"), body(&[255, 0]), body(b""), Err(ProbeFailure::Timeout)];
@@ -185,7 +192,7 @@ mod tests {
         for outcome in outcomes {
             let seen = seen(outcome);
             for verdict in [Ok(Arc::new(good.clone())), Err(refused.clone())] {
-                let text = written("one", &json!({ "max": 3 }), 1_767_268_800_123, &seen, &verdict).unwrap();
+                let text = written("one", "{\"max\":3}", 1_767_268_800_123, &seen, &verdict).unwrap();
                 let case = typed::parse(&text.to_string()).unwrap().pop().unwrap();
                 let case = build("x.json", case).unwrap();
                 assert_eq!(case.observation.as_ref(), Some(&seen), "{text}");
@@ -196,6 +203,25 @@ mod tests {
             }
         }
         let cut = Err(PluginFailure::OutOfTime { limit_ms: 1 });
-        assert_eq!(written("one", &json!({}), 0, &seen(Err(ProbeFailure::Timeout)), &cut), None);
+        assert_eq!(written("one", "{}", 0, &seen(Err(ProbeFailure::Timeout)), &cut), None);
+    }
+
+    #[test]
+    fn settings_are_written_as_they_were() {
+        for (text, expected) in [
+            ("{}", json!({})),
+            ("{\"a\":1}", json!({ "settings": { "a": 1 } })),
+            (" {\"a\":1}\n", json!({ "settingsText": " {\"a\":1}\n" })),
+            ("null", json!({ "settingsText": "null" })),
+            ("no", json!({ "settingsText": "no" })),
+        ] {
+            let failure = PluginFailure::Refused { kind: "internal".to_owned(), detail: String::new() };
+            let case = written("one", text, 0, &seen(Err(ProbeFailure::Timeout)), &Err(failure)).unwrap();
+            let of = |key: &str| case.get(key).cloned();
+            assert_eq!(of("settings"), expected.get("settings").cloned(), "{text}");
+            assert_eq!(of("settingsText"), expected.get("settingsText").cloned(), "{text}");
+            let read = build("x.json", typed::parse(&case.to_string()).unwrap().remove(0)).unwrap();
+            assert_eq!(read.settings, text);
+        }
     }
 }

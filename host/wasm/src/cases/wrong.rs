@@ -24,6 +24,9 @@ pub enum WrongCaseError {
     /// A name that was there before.
     #[error("two cases are named {0:?}")]
     Twice(String),
+    /// Settings twice.
+    #[error("give one of `settings` and `settingsText`")]
+    Settings,
     /// Nothing to judge, and something to be decided.
     #[error("`observation` is missing")]
     NoObservation,

@@ -8,6 +8,7 @@ use phasegate_core::plan::Standing;
 use phasegate_wire as wire;
 
 use super::received::custom_metrics;
+use crate::api::begun::starting;
 use crate::api::behind::Sources;
 use crate::words;
 
@@ -17,17 +18,19 @@ const CUSTOM_METRICS_BRIEF: usize = 1024;
 /// The whole fleet, and where its instances are found.
 pub(crate) fn fleet(fleet: &Fleet, sources: &dyn Sources, now: Now) -> wire::Fleet {
     let holding = fleet.held.as_ref().map(|hold| hold.to_string());
-    wire::Fleet { holding, scale_sets: fleet.sets().map(|set| scale_set(set, sources, now)).collect() }
+    wire::Fleet { holding, scale_sets: fleet.sets().map(|set| scale_set(fleet, set, sources, now)).collect() }
 }
 
-fn scale_set(set: &SetState, sources: &dyn Sources, now: Now) -> wire::ScaleSet {
+fn scale_set(fleet: &Fleet, set: &SetState, sources: &dyn Sources, now: Now) -> wire::ScaleSet {
+    let starting = starting(fleet, &set.spec.plugin);
+    let shown = |state| one(&instance(set, state, now), starting.as_deref(), now);
     wire::ScaleSet {
         name: set.spec.name.to_string(),
         quarantined: super::quarantined(set),
         withdrawn: set.wanted_and_withdrawn().into_iter().map(withdrawn).collect(),
         file_differs: words::file_differs(set),
         discovery: sources.of(&set.spec.name).map(|source| source.shown),
-        instances: set.instances().map(|state| one(&instance(set, state, now), now)).collect(),
+        instances: set.instances().map(shown).collect(),
     }
 }
 
@@ -43,9 +46,10 @@ fn withdrawn(one: WantedAndWithdrawn) -> wire::WantedAndWithdrawn {
 }
 
 /// One instance of a set, whole; none where the set has none of that id.
-pub(crate) fn one_of(set: &SetState, id: &InstanceId, now: Now) -> Option<wire::Instance> {
+pub(crate) fn one_of(fleet: &Fleet, set: &SetState, id: &InstanceId, now: Now) -> Option<wire::Instance> {
     let state = set.instance(id)?;
-    let mut shown = one(&instance(set, state, now), now);
+    let starting = starting(fleet, &set.spec.plugin);
+    let mut shown = one(&instance(set, state, now), starting.as_deref(), now);
     let attributes = decision(state).map(|decision| decision.attributes.as_slice());
     shown.custom_metrics = custom_metrics(attributes.unwrap_or_default(), usize::MAX);
     Some(shown)
@@ -56,7 +60,8 @@ fn decision(state: &InstanceState) -> Option<&Decision> {
     state.latest.as_ref()?.result.as_deref().ok()
 }
 
-fn one(report: &InstanceReport<'_>, now: Now) -> wire::Instance {
+/// `starting` says what the plugin does, if it decides nothing yet.
+fn one(report: &InstanceReport<'_>, starting: Option<&str>, now: Now) -> wire::Instance {
     let InstanceReport { state, standing, held, stand_in, desired, word } = report;
     let spec = &state.spec;
     let latest = state.latest.as_ref();
@@ -73,7 +78,7 @@ fn one(report: &InstanceReport<'_>, now: Now) -> wire::Instance {
         held: held
             .as_ref()
             .map(|reason| wire::HeldBack { code: words::hold_code(reason), reason: reason.to_string() }),
-        reason: reason(report),
+        reason: reason(report, starting),
         reason_code: decision(state).and_then(|said| Some(said.reason.as_ref()?.code.clone())),
         custom_metrics: decision(state)
             .and_then(|said| custom_metrics(&said.attributes, CUSTOM_METRICS_BRIEF)),
@@ -107,7 +112,7 @@ fn one(report: &InstanceReport<'_>, now: Now) -> wire::Instance {
 }
 
 /// What a person has said comes first, then the driver's trouble: each explains the rest.
-fn reason(report: &InstanceReport<'_>) -> Option<String> {
+fn reason(report: &InstanceReport<'_>, starting: Option<&str>) -> Option<String> {
     let InstanceReport { state, standing, held: _, stand_in, desired: _, word } = report;
     if let Some(word) = word {
         return Some(word.to_string());
@@ -123,7 +128,7 @@ fn reason(report: &InstanceReport<'_>) -> Option<String> {
     }
     let note = place(&state.place);
     let text = match standing {
-        Standing::Undecided => return note,
+        Standing::Undecided => return note.or_else(|| starting.map(str::to_owned)),
         Standing::PluginFailed { failure, .. } => failure,
         Standing::Unknown { detail, .. } | Standing::Decided { detail, .. } => detail,
     };

@@ -26,8 +26,10 @@ pub(super) struct Report {
     reached: usize,
     noticed: usize,
     missed: Vec<Missed>,
-    /// Places to which no case comes.
+    /// Places to which no case comes, of those that were looked at.
     unreached: usize,
+    /// Of a hundred places that were looked at, so many to which some case comes; null where none was.
+    coverage: Option<usize>,
     /// Places that could be changed.
     places: usize,
     /// How it is known which code is the author's: `lines`, `names` or `unknown`.
@@ -61,17 +63,17 @@ struct Missed {
 
 /// Tries mutants of a component all of whose cases pass.
 pub(super) fn run(subject: &Subject, cases: &[Case], args: &MutantArgs) -> anyhow::Result<Report> {
-    let size = subject.bytes.len();
-    if size > MUTANTS_BYTES_MAX {
-        anyhow::bail!(
-            "`{}` has {size} bytes, and mutants are for components up to {MUTANTS_BYTES_MAX}: what is larger carries the \
-             runtime of its language, where decisions are data, which no mutant changes",
-            subject.name
-        );
-    }
     if let Some(interpreter) = mutants::interpreter(&subject.bytes) {
         anyhow::bail!(
             "`{}` carries {interpreter}: there decisions are data, which no mutant changes",
+            subject.name
+        );
+    }
+    let size = subject.bytes.len();
+    if size > MUTANTS_BYTES_MAX {
+        anyhow::bail!(
+            "`{}` has {size} bytes, and mutants are for components up to {MUTANTS_BYTES_MAX}: each one is compiled anew, \
+             whole, which takes too long of a larger one",
             subject.name
         );
     }
@@ -89,7 +91,7 @@ pub(super) fn run(subject: &Subject, cases: &[Case], args: &MutantArgs) -> anyho
 }
 
 fn report(tried: Mutants, args: &MutantArgs) -> Report {
-    let (reached, percent) = (tried.reached(), tried.percent());
+    let (reached, percent, coverage) = (tried.reached(), tried.percent(), tried.coverage());
     let Mutants { noticed, missed, unreached, places, scope, not_tried, out_of_time } = tried;
     let missed = missed.into_iter().map(|mutant| Missed {
         offset: mutant.offset,
@@ -103,6 +105,7 @@ fn report(tried: Mutants, args: &MutantArgs) -> Report {
         noticed,
         missed: missed.collect(),
         unreached,
+        coverage,
         places,
         scope: scope.name(),
         not_tried,
@@ -120,6 +123,8 @@ pub(super) fn render(report: &Report) -> String {
         noticed,
         missed,
         unreached,
+        coverage,
+        places,
         percent,
         at_least,
         seed,
@@ -130,9 +135,13 @@ pub(super) fn render(report: &Report) -> String {
     } = report;
     let share = percent.map_or_else(|| "none was reached".to_owned(), |percent| format!("{percent} %"));
     let mut text = format!(
-        "mutants {noticed} of {reached} noticed ({share}, at least {at_least} % wanted); to {unreached} more places no \
-         case comes; seed {seed}\n"
+        "mutants {noticed} of {reached} noticed ({share}, at least {at_least} % wanted); seed {seed}\n"
     );
+    let seen = reached + unreached;
+    let coverage = coverage.map_or_else(String::new, |percent| format!(" ({percent} %)"));
+    text.push_str(&format!(
+        "        cases come to {reached} of {seen} places that were looked at{coverage}, of {places} that there are\n"
+    ));
     text.push_str(&match *scope {
         "lines" => format!("        of the author's own lines; {not_tried} places of libraries and of generated code not tried\n"),
         "names" => format!("        of functions that are not a language's by their names; {not_tried} places of others not tried\n"),

@@ -203,6 +203,9 @@ fn render_list(plugins: &[wire::Plugin]) -> String {
             let name = &plugin.name;
             text.push_str(&format!("\n{name} fails for {failed} of {instances} instances: {cause}\n"));
         }
+        if let Some(why) = &plugin.signature_lost {
+            text.push_str(&format!("\nwhat runs of {} {why}; it decides on\n", plugin.name));
+        }
         if let Some(error) = &plugin.last_error {
             text.push_str(&format!("\nlast error: {error}\n"));
         }
