@@ -281,6 +281,7 @@ fn implicit() -> Option<PluginConfig> {
         isolation: Isolation::PerBatch,
         on_failure: OnFailure::Hold,
         digest: None,
+        asks: String::new(),
         swap: SwapRules::default(),
     };
     Some(PluginConfig {
@@ -307,9 +308,15 @@ fn read(value: &Value<'_>, seen: &mut BTreeMap<String, Spot>) -> Option<PluginCo
     let swap = SwapRules { strategy: plugin.strategy, gate: plugin.gate, watch_time: plugin.watch_time };
     let component = component?;
     let source = component.to_string();
-    let spec = PluginSpec { name: name?, source, settings, limits, isolation, on_failure, digest, swap };
     let (fetch, cases) = (plugin.fetch.config(), plugin.cases);
-    Some(PluginConfig { spec, component, fetch, signature: plugin.signature.map(Signature::rule), cases })
+    let signature = plugin.signature.map(Signature::rule);
+    let asks = match (&signature, cases) {
+        (None, Cases::Optional) => String::new(),
+        (signature, cases) => format!("{signature:?} {cases:?}"),
+    };
+    let spec =
+        PluginSpec { name: name?, source, settings, limits, isolation, on_failure, digest, asks, swap };
+    Some(PluginConfig { spec, component, fetch, signature, cases })
 }
 
 fn check(plugin: &mut Plugin, given: &mut Given<'_>) {

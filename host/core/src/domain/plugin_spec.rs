@@ -26,6 +26,9 @@ pub struct PluginSpec {
     pub on_failure: OnFailure,
     /// What the component must be; nothing else is ever run.
     pub digest: Option<Digest>,
+    /// What else is asked of a component, in one text: by whom it must be signed, whether it must carry cases. It is only
+    /// compared: another text means that what was let in before has not been looked at for it.
+    pub asks: String,
     /// How a new component takes over.
     pub swap: SwapRules,
 }

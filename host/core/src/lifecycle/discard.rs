@@ -29,18 +29,33 @@ pub(super) fn wanted(life: &mut PluginLife, out: &mut Out<'_>, request: RequestI
         unfit::fail(life, out, job, Unfit::Discarded, now);
         return out.reply(request, Reply::Discarded);
     }
-    if life.shadowed().is_none() {
+    if !end_shadow(life, out, Unfit::Discarded, now) {
         return out.refuse(life, request, RefusalReason::NoShadow);
     }
-    let Some(mut trial) = trial::end_trial(life, out) else { return };
-    let TrialKind::Shadow(shadowed) = &trial.kind else { return };
-    trial.load.trace.end(Stage::Shadow, StepState::Failed, Some(Unfit::Discarded.to_string()), now.at);
+    out.reply(request, Reply::Discarded);
+}
+
+/// What judges beside the active component was let in when the configuration asked something else of it.
+pub(super) fn not_asked_for(life: &mut PluginLife, out: &mut Out<'_>, now: Now) {
+    if end_shadow(life, out, Unfit::OtherAsks, now) {
+        out.say(Fact::OtherAsks);
+    }
+}
+
+/// Ends what judges beside the active component; gives whether there was any.
+fn end_shadow(life: &mut PluginLife, out: &mut Out<'_>, why: Unfit, now: Now) -> bool {
+    if life.shadowed().is_none() {
+        return false;
+    }
+    let Some(mut trial) = trial::end_trial(life, out) else { return false };
+    let TrialKind::Shadow(shadowed) = &trial.kind else { return false };
+    trial.load.trace.end(Stage::Shadow, StepState::Failed, Some(why.to_string()), now.at);
     let refusal = Refusal {
         plugin: life.name().clone(),
         reason: RefusalReason::Unfit {
             stage: Some(Stage::Shadow),
             source: shadowed.candidate.source.clone(),
-            unfit: Unfit::Discarded,
+            unfit: why,
             active: life.named(),
         },
     };
@@ -53,5 +68,5 @@ pub(super) fn wanted(life: &mut PluginLife, out: &mut Out<'_>, request: RequestI
     }
     out.act(Effect::Cancel(trial.ticket));
     promote::show_last(life, trial.load);
-    out.reply(request, Reply::Discarded);
+    true
 }

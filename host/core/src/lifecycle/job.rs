@@ -123,6 +123,8 @@ pub(super) struct Wanted {
     pub part: Part,
     /// Whether it names another component, or asks for another digest.
     pub names: Names,
+    /// Whether something else is asked of a component.
+    pub asks: Asks,
     /// Whether the place may hold other bytes.
     pub place: Place,
     /// What runs, as it is to run from now on; none where nothing of that changes.
@@ -143,6 +145,15 @@ pub enum Part {
     Changed,
     /// It does not.
     Same,
+}
+
+/// Whether the configuration asks something else of a component than it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// It does.
+    Another,
+    /// It does not.
+    TheSame,
 }
 
 /// Whether the configuration names another component.

@@ -73,6 +73,9 @@ pub enum Unfit {
     /// A person does not want it any more.
     #[error("was discarded by hand")]
     Discarded,
+    /// It was let in before.
+    #[error("was loaded when the configuration asked something else of components; swap it in again")]
+    OtherAsks,
     /// A newer one came while its compiler ran.
     #[error("was given up while it was compiled, because a newer one came")]
     Superseded,
@@ -113,6 +116,7 @@ impl Unfit {
             | Self::Gate(_)
             | Self::Unproved(_)
             | Self::Discarded
+            | Self::OtherAsks
             | Self::Superseded
             | Self::NoAnswer { .. }
             | Self::WasBeside => true,

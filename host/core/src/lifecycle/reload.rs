@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::effect::{Effect, From};
 use super::event::Place;
-use super::job::{ANSWER_WITHIN, Again, Candidate, Job, Names, Part, Purpose, Wanted};
+use super::job::{ANSWER_WITHIN, Again, Asks, Candidate, Job, Names, Part, Purpose, Wanted};
 use super::life::{Active, Diff, PluginLife};
 use super::prepare::{self, configured, put};
 use super::promote::{self, show_diff, show_last};
@@ -20,7 +20,7 @@ use super::refusal::RefusalReason;
 use super::stage::{Stage, StepState};
 use super::step::{Out, Reply};
 use super::{gate, unfit};
-use crate::domain::{Now, PluginSpec, RequestId, Strategy, Timestamp};
+use crate::domain::{Digest, Now, PluginSpec, RequestId, Strategy, Timestamp};
 
 pub use take_up::{TakenUp, left_alone, not_in_force};
 pub(super) use take_up::{abandon, give_up, take_up};
@@ -56,7 +56,12 @@ pub(super) fn prepare(
         return out.refuse(life, request, RefusalReason::Busy { load: None });
     }
     let Some(wanted) = wanted(life, &spec, place) else { return };
-    if wanted.kept.is_none() && wanted.names == Names::TheSame && wanted.place == Place::Fixed {
+    let asks_the_same = wanted.asks == Asks::TheSame;
+    if wanted.kept.is_none()
+        && wanted.names == Names::TheSame
+        && wanted.place == Place::Fixed
+        && asks_the_same
+    {
         return make_ready(life, out, (request, spec, wanted, None), now);
     }
     life.wishes.reload = Some((request, spec, wanted));
@@ -79,6 +84,7 @@ fn wanted(life: &PluginLife, after: &PluginSpec, place: Place) -> Option<Wanted>
     Some(Wanted {
         part: if **before == *after { Part::Same } else { Part::Changed },
         names: if is_same { Names::TheSame } else { Names::Another },
+        asks: if before.asks == after.asks { Asks::TheSame } else { Asks::Another },
         place,
         kept,
         again: if is_tried { Again::Tried } else { Again::Left },
@@ -110,6 +116,11 @@ pub(super) fn looked(life: &mut PluginLife, out: &mut Out<'_>, mut job: Job, now
     wanted.found = Some(digest);
     let is_other = wanted.names == Names::Another || considered != Some(digest);
     if is_other || wanted.again == Again::Tried {
+        return prepare::check(life, out, job, now);
+    }
+    if wanted.asks == Asks::Another {
+        // Whether it is what is asked for now; what it decides nobody asks.
+        job.load.strategy = Strategy::Immediate;
         return prepare::check(life, out, job, now);
     }
     let goes_on = match &wanted.kept {
@@ -182,6 +193,12 @@ fn settled(life: &mut PluginLife, out: &mut Out<'_>, job: Job, now: Now) {
 /// A component passed every stage before its promotion.
 pub(super) fn passed(life: &mut PluginLife, out: &mut Out<'_>, job: Job, now: Now) {
     let (Some(digest), Some(active)) = (job.digest(), life.active.clone()) else { return put(life, job) };
+    if let Purpose::Reload(_, wanted) = &job.purpose
+        && is_only_looked_at(life, wanted, digest)
+        && job.candidate.from == From::Proposed
+    {
+        return go_on_with_kept(life, out, job, now);
+    }
     if let Some(unproved) = job.unproved
         && !is_same(&job, &active, &life.spec)
     {
@@ -198,6 +215,12 @@ pub(super) fn passed(life: &mut PluginLife, out: &mut Out<'_>, job: Job, now: No
         show_diff(life, out, diff);
     }
     promote::keep(life, out, job, now);
+}
+
+/// Whether the place holds what it held, and only something else is asked of it: it takes over from nothing.
+fn is_only_looked_at(life: &PluginLife, wanted: &Wanted, found: Digest) -> bool {
+    let is_the_same = wanted.names == Names::TheSame && life.considered == Some(found);
+    wanted.asks == Asks::Another && is_the_same && wanted.again == Again::Left
 }
 
 /// Whether what runs is what is wanted already.

@@ -49,6 +49,8 @@ pub enum Fact {
     Refused(Refusal),
     /// A load was discarded.
     Discarded,
+    /// What judged beside the active component has ended: something else is asked of components.
+    OtherAsks,
     /// What judged beside the active component ended.
     TrialEnded {
         /// The component, or the generation that was watched.
@@ -221,6 +223,7 @@ impl Said {
             Fact::Loaded { .. }
             | Fact::TookOver { .. }
             | Fact::Discarded
+            | Fact::OtherAsks
             | Fact::TrialEnded { .. }
             | Fact::Stays { .. }
             | Fact::ShadowAgain { .. }

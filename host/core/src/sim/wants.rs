@@ -39,6 +39,7 @@ pub(super) fn spec(rng: &mut Rng, name: PluginName, on_failure: OnFailure) -> Pl
         isolation: Isolation::PerBatch,
         on_failure,
         digest: None,
+        asks: String::new(),
         swap: rules(rng),
     }
 }

@@ -189,6 +189,7 @@ fn accepts_the_sample() {
         isolation: Isolation::PerBatch,
         on_failure: OnFailure::Hold,
         digest: None,
+        asks: String::new(),
         swap: SwapRules::default(),
     };
     let azure_health = PluginSpec {
@@ -199,6 +200,7 @@ fn accepts_the_sample() {
         isolation: Isolation::PerBatch,
         on_failure: OnFailure::Hold,
         digest: None,
+        asks: String::new(),
         swap: SwapRules::default(),
     };
     let plugin = |spec, component| PluginConfig {

@@ -131,6 +131,7 @@ fn config(component: ComponentSource, strategy: Strategy) -> PluginConfig {
             isolation: Isolation::PerBatch,
             on_failure: OnFailure::Hold,
             digest: None,
+            asks: String::new(),
             swap: SwapRules { strategy, gate: None, watch_time: Duration::from_secs(60) },
         },
         component,

@@ -22,6 +22,7 @@ fn spec(name: &str, source: &str) -> PluginSpec {
         isolation: Isolation::PerBatch,
         on_failure: OnFailure::Hold,
         digest: None,
+        asks: String::new(),
         swap: SwapRules { strategy: Strategy::Immediate, gate: None, watch_time: Duration::ZERO },
     }
 }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::super::discard;
 use super::super::effect::Effect;
 use super::super::job::{Job, Part, Purpose, Wanted};
 use super::super::life::PluginLife;
@@ -59,8 +60,12 @@ pub(in crate::lifecycle) fn take_up(life: &mut PluginLife, out: &mut Out<'_>, re
     let Ready { spec, wanted, job, .. } = *ready;
     let warning = warning(life, &spec, &wanted, active.digest);
     life.considered = wanted.found.or(life.considered);
+    let asks_another = (life.spec.digest, &life.spec.asks) != (spec.digest, &spec.asks);
     life.spec = Arc::clone(&spec);
     life.last_error = None;
+    if asks_another {
+        discard::not_asked_for(life, out, now);
+    }
     if let Some(warning) = &warning {
         trouble(life, warning.clone());
         out.say(warning.clone());

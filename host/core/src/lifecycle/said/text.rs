@@ -16,6 +16,11 @@ impl fmt::Display for Said {
                 write!(f, "plugin `{name}`: {source}: {named} is active ({why})")
             }
             Fact::Refused(refusal) => refusal.fmt(f),
+            Fact::OtherAsks => write!(
+                f,
+                "plugin `{name}`: what judged beside the active component has ended, because the configuration asks something \
+                 else of components; swap it in again"
+            ),
             Fact::Discarded => write!(f, "plugin `{name}`: the load that is under way was discarded by hand"),
             Fact::TrialEnded { what, stage, why } => {
                 write!(f, "plugin `{name}`: the {} of {what} ended: {why}", stage.name())
@@ -99,6 +104,7 @@ fn at_start(f: &mut fmt::Formatter<'_>, name: &PluginName, fact: &Fact) -> fmt::
         | Fact::TookOver { .. }
         | Fact::Refused(_)
         | Fact::Discarded
+        | Fact::OtherAsks
         | Fact::TrialEnded { .. }
         | Fact::Stays { .. }
         | Fact::WentBack { .. }

@@ -27,6 +27,7 @@ pub(super) fn spec() -> PluginSpec {
         isolation: Isolation::PerBatch,
         on_failure: OnFailure::Hold,
         digest: None,
+        asks: String::new(),
         swap: SwapRules { strategy: Strategy::Rehearse, gate: None, watch_time: Duration::from_secs(60) },
     }
 }

@@ -169,3 +169,54 @@ fn a_reload_waits_for_the_load_before_it_and_is_given_up_at_last() {
     take_up(&mut desk, request);
     assert!(desk.reply(request).contains("nothing prepared"));
 }
+
+/// Components must carry cases from now on.
+fn asks_more(spec: PluginSpec) -> PluginSpec {
+    PluginSpec { asks: "cases".to_owned(), ..spec }
+}
+
+#[test]
+fn what_is_asked_of_components_is_asked_of_what_the_file_holds_before_it_is_taken_up() {
+    let mut desk = Desk::started(spec());
+    desk.fails.insert("self-test", HandError::Unfit("carries no cases".to_owned()));
+    let request = prepared(&mut desk, asks_more(spec()), Place::Fixed);
+    assert!(desk.reply(request).contains("carries no cases"), "{}", desk.reply(request));
+    take_up(&mut desk, request);
+    assert!(desk.reply(request).contains("has nothing prepared"));
+    assert_eq!(
+        (desk.runs(), desk.life.spec().asks.as_str()),
+        (b'a', ""),
+        "the next start is as the one before"
+    );
+    desk.fails.clear();
+    // It takes over from nothing, whatever it would decide.
+    desk.shows = changed();
+    let mut gated = asks_more(spec());
+    gated.swap.gate = Some(gate());
+    desk.uploads(b'u');
+    let request = prepared(&mut desk, gated, Place::Fixed);
+    take_up(&mut desk, request);
+    assert_eq!((desk.reply(request).as_str(), desk.runs()), ("ok", b'u'));
+    assert_eq!(desk.life.spec().asks, "cases");
+}
+
+#[test]
+fn what_judges_beside_ends_when_something_else_is_asked_of_components() {
+    for other in [asks_more as fn(PluginSpec) -> PluginSpec, |spec| PluginSpec {
+        digest: Some(component(b'a')),
+        ..spec
+    }] {
+        let mut shadowing = spec();
+        shadowing.swap.strategy = crate::domain::Strategy::Shadow;
+        shadowing.swap.gate = Some(gate());
+        let mut desk = Desk::started(shadowing.clone());
+        desk.uploads(b'b');
+        assert!(desk.life.shadowed().is_some());
+        let request = prepared(&mut desk, other(shadowing), Place::Fixed);
+        take_up(&mut desk, request);
+        assert!(desk.life.shadowed().is_none(), "{}", desk.reply(request));
+        let promoted = desk.wants(Command::Promote);
+        assert!(desk.reply(promoted).contains("no shadow"), "{}", desk.reply(promoted));
+        assert_eq!((desk.runs(), desk.stored.as_ref().unwrap().shadow.is_none()), (b'a', true));
+    }
+}
