@@ -145,7 +145,15 @@ fn is_through(release: &Release, part: &Part, now: Timestamp) -> bool {
             part.seen_well && part.watched_since.is_some_and(baked)
         }
         Run::Ended { how: How::Faulted, .. } => true,
+        // It was tried as often as it was to be: passed over as one that failed, where so many may.
+        Run::Ended { how: How::Incomplete, retry_at: None, .. } => short(release) <= release.allowed,
         Run::Runs => part.passed_over,
         Run::Waits | Run::Ended { how: How::Incomplete | How::Cancelled, .. } | Run::GoesBack => false,
     }
+}
+
+/// Sets that failed, and those that are short of an instance and are not tried again by themselves.
+fn short(release: &Release) -> usize {
+    let is_short = |part: &&Part| matches!(part.run, Run::Ended { how: How::Incomplete, retry_at: None, .. });
+    release.failed().count() + release.parts.values().filter(is_short).count()
 }

@@ -11,7 +11,7 @@ use crate::plan::{Candidate, Hold, HoldReason, Standing};
 
 use super::batch::{BatchProgress, BatchState};
 use super::member::Member;
-use super::state::{Progress, Upgrade};
+use super::state::Upgrade;
 use super::step::Step;
 use super::view::{Evidence, FleetView};
 use super::waiting::Waiting;
@@ -65,12 +65,11 @@ pub(super) fn is_in_doubt(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
     let down = fleet.unhealthy_count() + doubted.len();
     let upgraded = doubted.iter().filter(|id| gate::upgraded_at(upgrade, id).is_some()).count();
     let bad = gate::upgraded_down(upgrade, fleet) + upgraded;
-    let Progress { successful, failed, in_progress: _, pending: _ } = upgrade.members.progress();
     rolling.max_unhealthy_instance_percent.is_exceeded_by(down, fleet.total())
         || (upgraded > 0
             && rolling
                 .max_unhealthy_upgraded_instance_percent
-                .is_exceeded_by(bad + verdict::failed(upgrade), successful + failed))
+                .is_exceeded_by(bad + verdict::failed(upgrade), gate::upgraded(upgrade)))
 }
 
 /// Asks the batch that ended and the one that is next, out of turn; everybody else is asked in its rhythm.

@@ -228,9 +228,20 @@ pub(super) fn is_over_limit(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
         return false;
     }
     let down = upgraded_down(upgrade, fleet);
-    let Progress { successful, failed, in_progress: _, pending: _ } = upgrade.members.progress();
     let limit = upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent;
-    limit.is_exceeded_by(verdict::failed(upgrade) + down, successful + failed)
+    limit.is_exceeded_by(verdict::failed(upgrade) + down, upgraded(upgrade))
+}
+
+/// How many have been upgraded, with those of before.
+pub(super) fn upgraded(upgrade: &Upgrade) -> usize {
+    let Progress { successful, failed, in_progress: _, pending: _ } = upgrade.members.progress();
+    successful + failed + brought_before(upgrade)
+}
+
+/// A release comes to a set more than once: to those that failed, and to those that have come since. Whoever it has brought
+/// there before was upgraded, too, so that one that fails again is not all of them.
+pub(super) fn brought_before(upgrade: &Upgrade) -> usize {
+    if upgrade.releases.is_empty() || !upgrade.is_forward() { 0 } else { upgrade.already }
 }
 
 /// How many instances that were healthy at the new version count as unhealthy now.
@@ -323,8 +334,7 @@ fn upgraded_so_far(upgrade: &Upgrade, fleet: &dyn FleetView) -> (usize, Vec<(Ins
         });
         unhealthy.insert(id, (here, why));
     }
-    let Progress { successful, failed, in_progress: _, pending: _ } = upgrade.members.progress();
-    (successful + failed, unhealthy.into_values().collect())
+    (upgraded(upgrade), unhealthy.into_values().collect())
 }
 
 /// The member that was upgraded and in whose place an instance stands; an instance that has been

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Change, Component, Goal, InstanceId, Timestamp};
 
 use super::error::{UpgradeError, UpgradeErrorCode};
+use super::gate;
 use super::member::{Member, MemberState};
 use super::part::{Part, PartState};
 use super::state::{Purpose, Upgrade, UpgradeState};
@@ -98,11 +99,12 @@ pub(super) fn end_guilty(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) 
     let mut guilty = Vec::new();
     for change in open.changes().filter(|change| change.component != Component::Application) {
         let Tally { successful, failed, .. } = upgrade.tally_of(&change.component);
-        if limit.is_exceeded_by(failed, successful + failed) {
+        // Whoever has all that is wanted has this, too.
+        let all = successful + failed + gate::brought_before(upgrade);
+        if limit.is_exceeded_by(failed, all) {
             let why = format!(
-                "{change} failed on {failed} of {} instances (maxUnhealthyUpgradedInstancePercent = {}), and goes no \
+                "{change} failed on {failed} of {all} instances (maxUnhealthyUpgradedInstancePercent = {}), and goes no \
                  further; the rest goes on",
-                successful + failed,
                 limit.get(),
             );
             guilty.push(EndedExtension { change: change.clone(), why, at: now });
@@ -114,7 +116,7 @@ pub(super) fn end_guilty(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) 
     let before = upgrade.ended.clone();
     upgrade.ended.extend(guilty);
     let progress = upgrade.members.progress();
-    let judged = progress.successful + progress.failed;
+    let judged = progress.successful + progress.failed + gate::brought_before(upgrade);
     if limit.is_exceeded_by(failed(upgrade), judged) {
         // The others are over it as well: it is one end for all.
         upgrade.ended = before;

@@ -348,6 +348,8 @@ fn waits_for_others(upgrade: &Upgrade) -> bool {
 fn is_open(part: &Part, bake: Duration, now: Timestamp) -> bool {
     match &part.run {
         Run::Done => part.watched_since.is_none_or(|since| since + bake > now),
+        // Tried as often as it was to be: passed over where so many may.
+        Run::Ended { how: How::Incomplete, retry_at: None, .. } => false,
         Run::Waits | Run::GoesBack | Run::Ended { how: How::Incomplete | How::Cancelled, .. } => true,
         Run::Runs => !part.passed_over,
         Run::Left(_) | Run::Back | Run::NotBack { .. } | Run::Ended { how: How::Faulted, .. } => false,

@@ -114,6 +114,7 @@ fn check(before: &World, after: &World) {
                 }
                 Run::Done => other.well_since.is_none_or(|since| since + BAKE > after.now),
                 Run::Runs => !other.passed_over,
+                Run::Ended { how: How::Incomplete, retry_at: None, .. } => false,
                 Run::Waits | Run::Ended { .. } | Run::GoesBack => true,
             };
             assert_eq!(earlier.filter(not_through).count(), 0, "{name} began before its turn");

@@ -153,7 +153,10 @@ impl Check<'_> {
     }
 
     fn upgraded_limit(&mut self) {
-        let (upgraded, bad) = self.upgraded(self.seen.after);
+        let after = self.seen.after;
+        let (upgraded, bad) = self.upgraded(after);
+        // A release has brought them there before.
+        let upgraded = upgraded + if after.releases.is_empty() { 0 } else { after.already };
         let limit = self.seen.after.policy.rolling.max_unhealthy_upgraded_instance_percent;
         if limit.is_exceeded_by(bad, upgraded) {
             self.report(Rule::UpgradedLimit, format!("admitted with {bad} of {upgraded} upgraded unhealthy"));

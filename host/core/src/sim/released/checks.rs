@@ -109,6 +109,8 @@ impl Checks {
         let is_open = |part: &Part| match &part.run {
             // Who has failed is passed over, also while it is tried again.
             Run::Runs => !part.passed_over,
+            // Tried as often as it was to be: passed over where so many may.
+            Run::Ended { how: How::Incomplete, retry_at: None, .. } => false,
             Run::Waits | Run::GoesBack | Run::Ended { how: How::Incomplete | How::Cancelled, .. } => true,
             Run::Left(_)
             | Run::Done

@@ -93,3 +93,33 @@ fn a_set_that_enrols_later_brings_no_other_along() {
     world.until(|world| world.at("1.1").contains("eastus-a"));
     assert_eq!(run(&world, "canary-a"), Run::Left(Left::FailedBefore));
 }
+
+#[test]
+fn one_that_fails_again_is_not_all_of_what_was_upgraded() {
+    let mut rules = rules();
+    (rules.strategy.max_failed_sets, rules.strategy.retry_limit) = (0, 1);
+    let mut config = set("canary-a", "canary");
+    let one = config.spec.instances.values().next().unwrap().clone();
+    for number in 4..10 {
+        let id = InstanceId::parse(&number.to_string()).unwrap();
+        config.spec.instances.insert(id.clone(), std::sync::Arc::new(Instance { id, ..(*one).clone() }));
+    }
+    config.spec.policy.rolling.max_unhealthy_upgraded_instance_percent = Percent::new(20).unwrap();
+    let mut world = World::of(vec![config], rules);
+    let name = ScaleSetName::parse("canary-a").unwrap();
+    world.publish("contoso/agent", "1.1").unwrap();
+    // It alone cannot take the version, each time.
+    world.broken_on.insert((name, InstanceId::parse("9").unwrap()));
+    world.until(|world| matches!(run(world, "canary-a"), Run::Ended { .. }));
+    let tries = world.release().unwrap().parts.values().next().unwrap().tries;
+    assert_eq!(tries, 1);
+    world.rig.pass(world.release().unwrap().strategy.retry_after);
+    world.until(|world| world.release().unwrap().parts.values().next().unwrap().tries == 2);
+    world.until(|world| matches!(run(world, "canary-a"), Run::Ended { .. }));
+    assert!(
+        matches!(run(&world, "canary-a"), Run::Ended { how: How::Incomplete, .. }),
+        "{:?}",
+        run(&world, "canary-a")
+    );
+    assert_ne!(world.release().unwrap().state_name(), "Halted", "nine of ten are well");
+}

@@ -67,6 +67,8 @@ pub(super) struct World {
     pub(super) bad: BTreeSet<Change>,
     /// Versions that drivers cannot install.
     pub(super) broken: BTreeSet<Change>,
+    /// Instances on which drivers can install nothing.
+    pub(super) broken_on: BTreeSet<(ScaleSetName, InstanceId)>,
     /// Sets that are unhealthy, whatever they run.
     pub(super) sick: BTreeSet<ScaleSetName>,
     /// Instances that are unhealthy, whatever they run.
@@ -107,6 +109,7 @@ impl World {
             rig,
             bad: empty(),
             broken: empty(),
+            broken_on: BTreeSet::new(),
             sick: BTreeSet::new(),
             ill: BTreeSet::new(),
             silent: BTreeSet::new(),
@@ -141,7 +144,8 @@ impl World {
         for asked in self.rig.asked() {
             let change = Change { component: asked.component.clone(), to: asked.version.clone() };
             self.told.push((asked.scale_set.to_string(), change.clone()));
-            if self.broken.contains(&change) {
+            let on = (asked.scale_set.clone(), asked.instance.id.clone());
+            if self.broken.contains(&change) || self.broken_on.contains(&on) {
                 self.rig.done(asked, Err("exit code 3"));
                 continue;
             }
