@@ -7,7 +7,9 @@ use super::memory::Memories;
 use super::out::{About, Out};
 use super::state::{Away, Fleet, SetState};
 use super::{retry, rollback, word};
-use crate::domain::{Actor, By, Change, InstanceId, Now, PersonsWord, Runs, ScaleSetName, WordKind};
+use crate::domain::{
+    Actor, By, Change, Component, InstanceId, Now, PersonsWord, Runs, ScaleSetName, WordKind,
+};
 use crate::record::Write;
 use crate::record::audit::{QuarantineState, What, WordNote};
 use crate::rollout::{Brake, Extent, Member, PartState, Purpose, Upgrade, UpgradeState};
@@ -69,16 +71,28 @@ pub(super) fn ended(
 fn hold_without_way_back(set: &mut SetState, upgrade: &Upgrade, now: Now, out: &mut Out) {
     let lost = upgrade.members.iter().filter(|(_, member)| member.has_no_way_back());
     for (id, _) in lost {
-        let runs = set.instance(id).map_or(Runs::UNKNOWN, |instance| instance.runs.clone());
-        let runs = match &runs {
-            Runs::Version { version } => format!("{version} runs on it"),
-            Runs::Nothing { .. } => "nothing runs on it".to_owned(),
-            Runs::Unknown { .. } => "nobody knows what runs on it".to_owned(),
-        };
+        let runs: Vec<String> =
+            upgrade.goal.changes().map(|change| runs_now(set, id, &change.component)).collect();
+        let runs = runs.join(", ");
         let reason = format!("its way back from {} failed on its round trip; {runs}", upgrade.goal);
         let kind = WordKind::Hold;
         let word = PersonsWord { kind, by: Actor::Host, reason, since: now.at, until: None, date: None };
         word::put(set, id, Some(word), WordNote::Said { kind, until: None }, &By::host(), now, out);
+    }
+}
+
+/// What an instance has of a component, as a sentence: `v1 runs on it`, `agent 1.3.0 runs on it`.
+fn runs_now(set: &SetState, id: &InstanceId, component: &Component) -> String {
+    let runs = set.instance(id).map(|instance| instance.runs_of(component));
+    let name = match component {
+        Component::Application => String::new(),
+        Component::Extension(name) => format!("{name} "),
+    };
+    match runs {
+        Some(Runs::Version { version }) => format!("{name}{version} runs on it"),
+        Some(Runs::Nothing { .. }) if name.is_empty() => "nothing runs on it".to_owned(),
+        Some(Runs::Nothing { .. }) => format!("no {name}runs on it"),
+        Some(Runs::Unknown { .. }) | None => format!("nobody knows what {name}runs on it"),
     }
 }
 

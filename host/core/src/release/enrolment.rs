@@ -72,7 +72,7 @@ impl Left {
                 "it failed with this version in an earlier release; a person's start tries it again"
             }
             Self::Gone => "the configuration has it no longer",
-            Self::Ended => "the release ended before its turn",
+            Self::Ended => "the release ended before its turn, or before it was through there",
         }
     }
 }

@@ -30,7 +30,7 @@ pub use gates::{Looked, not_through_before};
 pub use plan::{PlannedPhase, PlannedSet, ReleasePlan, plan};
 pub use reasons::{NotBegun, why_not_begun};
 pub use state::{End, How, Line, Part, Release, ReleaseState, Run};
-pub use step::{Action, Step, held, step};
+pub use step::{Action, Step, held, step, why_held};
 pub use strategy::{Strategy, StrategyProblem, Unlisted};
 
 #[cfg(test)]

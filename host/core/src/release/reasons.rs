@@ -7,7 +7,7 @@ use super::estate::{EstateView, Facts};
 use super::gates::Gates;
 use super::state::{End, How, Release, ReleaseState, Run};
 use super::step::is_retried;
-use crate::domain::{Location, ScaleSetName, Timestamp, UpgradeId};
+use crate::domain::{Location, ReleaseId, ScaleSetName, Timestamp, UpgradeId};
 
 /// Between two tries to start an upgrade that was refused.
 pub(super) const REFUSED_AGAIN: Duration = Duration::from_secs(10);
@@ -68,6 +68,11 @@ pub enum NotBegun {
         /// Members that are unhealthy.
         unhealthy: usize,
     },
+    /// Another release holds the upgrade that they share.
+    Shared {
+        /// Which.
+        release: ReleaseId,
+    },
     /// The kernel refused its start.
     Refused {
         /// Why.
@@ -94,6 +99,7 @@ impl NotBegun {
             Self::Cancelled => "cancelled",
             Self::Incomplete => "incomplete",
             Self::Unwell { .. } => "unwell",
+            Self::Shared { .. } => "shared",
             Self::Refused { .. } => "refused",
         }
     }
@@ -134,6 +140,10 @@ impl NotBegun {
             Self::Unwell { lacks, unhealthy } => format!(
                 "{lacks} of its instances do not have the version and {unhealthy} are unhealthy; later region phases wait \
                  until it was well for a bake again, or for `phasegate release approve`"
+            ),
+            Self::Shared { release } => format!(
+                "release `{release}`, with which it shares its upgrade, is paused or halted, or waits for an earlier region \
+                 phase"
             ),
             Self::Refused { why } => format!("its upgrade could not be started: {why}"),
         }

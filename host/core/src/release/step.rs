@@ -73,6 +73,19 @@ pub fn held(release: &Release, now: Timestamp) -> Vec<ScaleSetName> {
     all.map(|(name, _)| name.clone()).collect()
 }
 
+/// Why a set whose upgrade is under way may not admit another batch.
+pub fn why_held(release: &Release, part: &Part, now: Timestamp) -> NotBegun {
+    if release.paused {
+        return NotBegun::Paused;
+    }
+    match Gates::of(release, now).shut(part.phase) {
+        Some((waits_for, set)) if release.state != ReleaseState::Halted => {
+            NotBegun::Phase { waits_for, set: set.clone() }
+        }
+        Some(_) | None => NotBegun::Halted,
+    }
+}
+
 /// Takes in what has become of the sets that are named. When one of them stands otherwise than before, or its time has
 /// come, it looks at all of them once; else only at those that are named.
 pub fn step(

@@ -328,7 +328,8 @@ pub struct SwapArgs {
     /// What it must pass [default: `strategy` of the configuration]
     #[arg(long, value_enum)]
     pub strategy: Option<StrategyArg>,
-    /// Swap it in whatever it changes and whatever cases it fails, as long as it loads
+    /// Swap it in whatever it changes and whatever cases beside it it fails, as long as it loads and passes those that it
+    /// carries
     #[arg(long)]
     pub force: bool,
     /// How to print.

@@ -309,6 +309,8 @@ fn begin(
         .releases
         .active()
         .filter(|it| it.subject == subject && it.version.major() == version.major() && it.version < version)
+        // What ends already ends as it was to: a way back is not given up.
+        .filter(|it| !matches!(it.state, ReleaseState::Ending(_)))
         .map(|it| it.number)
         .collect();
     let number = fleet.releases.all.get_max().map_or(1, |(number, _)| number + 1);

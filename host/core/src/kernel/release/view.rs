@@ -1,6 +1,7 @@
 //! What readers are told of releases: plans, and how each set stands.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::commands;
@@ -12,7 +13,7 @@ use crate::plan::PlanInput;
 use crate::release::EstateView as _;
 use crate::release::{
     End, Facts, Moves, NotBegun, Part, PlannedSet, Release, ReleasePlan, ReleaseState, Run, Tally, Well,
-    plan, why_not_begun,
+    held, plan, why_held, why_not_begun,
 };
 use crate::rollout::FleetView as _;
 
@@ -171,6 +172,7 @@ pub mod released {
             };
             let why = open.then(|| why_not_begun(release, (name, facts.as_ref()), &estate, now.at));
             let why = why.or_else(|| unwell(release, part, facts.as_ref()?));
+            let why = why.or_else(|| held_back(fleet, release, (name, part), now));
             let set = fleet.sets.get(name);
             let tally = set.map(|set| tally(set, part, &release.version, now));
             let runs = set.map(|set| super::runs(set, &part.component)).unwrap_or_default();
@@ -184,4 +186,27 @@ pub mod released {
 fn unwell(release: &Release, part: &Part, facts: &Facts) -> Option<NotBegun> {
     let is_unwell = release.is_active() && part.run == Run::Done && facts.well == Well::No;
     is_unwell.then(|| NotBegun::Unwell { lacks: facts.lacks, unhealthy: facts.unhealthy.len() })
+}
+
+/// Why the upgrade of a set that is under way begins no other batch, where a release is the reason.
+fn held_back(
+    fleet: &Fleet,
+    release: &Release,
+    (name, part): (&ScaleSetName, &Part),
+    now: Now,
+) -> Option<NotBegun> {
+    if part.run != Run::Runs || !fleet.releases.holding.contains(name) {
+        return None;
+    }
+    if held(release, now.at).contains(name) {
+        return Some(why_held(release, part, now.at));
+    }
+    let shares = |other: &&Arc<Release>| {
+        let theirs = other.parts.get(name).and_then(|theirs| theirs.upgrade.as_ref());
+        other.number != release.number
+            && theirs == part.upgrade.as_ref()
+            && held(other, now.at).contains(name)
+    };
+    let other = fleet.releases.active().find(shares)?;
+    Some(NotBegun::Shared { release: other.id.clone() })
 }
