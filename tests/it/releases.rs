@@ -147,7 +147,10 @@ fn a_version_goes_through_the_regions_and_a_bad_one_stops_at_the_first() {
     let plan = site.json(&["release", "plan", "contoso/agent", "1.1"]);
     assert_eq!((plan["published"].as_bool(), plan["phases"].as_array().unwrap().len()), (Some(false), 3));
     assert_eq!(plan["durationFrom"], "simulation", "{plan}");
-    assert!(plan["durationSeconds"].as_u64().unwrap() > 60, "twelve installations, one after the other: {plan}");
+    assert!(
+        plan["durationSeconds"].as_u64().unwrap() > 60,
+        "twelve installations, one after the other: {plan}"
+    );
     let first = &plan["phases"][0]["scaleSets"][0];
     assert_eq!((&first["runs"], &first["from"]), (&serde_json::json!({ "1.0": 2 }), &"1.0".into()));
     let early = site.run(&["release", "start", "contoso/agent", "1.1"]);
