@@ -30,11 +30,7 @@ impl Scenario {
                 .pick(&[OnBreach::Stop, OnBreach::RestoreFailed, OnBreach::RollBack])
                 .unwrap_or(&OnBreach::Stop),
         };
-        let mut checkpoints = Checkpoints::default();
-        if rng.chance(200) {
-            checkpoints.pause_after.extend(Phase::new(0).map(PhaseName::Number));
-            checkpoints.approval_before.insert(PhaseName::Last);
-        }
+        let checkpoints = checkpoints(rng);
         let extensions = pick(rng, &[0, 0, 0, 1, 2, 3]);
         let stays = extensions > 0 && rng.chance(250);
         let sets = usize::try_from(pick(rng, &[1, 1, 1, 2, 3])).unwrap_or(1);
@@ -90,6 +86,16 @@ impl Scenario {
             ..Self::default()
         }
     }
+}
+
+/// Few worlds stop by themselves.
+fn checkpoints(rng: &mut Rng) -> Checkpoints {
+    let mut checkpoints = Checkpoints::default();
+    if rng.chance(200) {
+        checkpoints.pause_after.extend(Phase::new(0).map(PhaseName::Number));
+        checkpoints.approval_before.insert(PhaseName::Last);
+    }
+    checkpoints
 }
 
 fn mode(rng: &Rng) -> UpgradeMode {

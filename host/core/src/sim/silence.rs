@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::Timestamp;
 use crate::kernel::{SetState, Stepped};
 use crate::rollout::invariants::Rule;
-use crate::rollout::{Event, Part, PartState, Wish};
+use crate::rollout::{Event, Part, PartState, Progress, Wish};
 
 use super::rng::Rng;
 use super::scenario::Faults;
@@ -78,14 +78,18 @@ impl World {
         wrong.into_iter().for_each(|detail| self.violation(Rule::Evidence, detail));
     }
 
-    /// Whether most of all members had just answered when the network was lost.
+    /// Whether most of those that nothing has touched had just answered when the network was lost.
     fn are_most_silent(&self, from: Timestamp) -> bool {
         let Some(kernel) = &self.kernel else { return false };
-        let (mut silent, mut all) = (0, 0);
+        let (mut silent, mut untouched) = (0, 0);
         let asked = Duration::from_secs(1).saturating_add(self.scenario.interval);
         for set in kernel.fleet().sets() {
+            let touched = set.active().map_or(0, |upgrade| {
+                let Progress { successful, failed, in_progress, pending: _ } = upgrade.progress();
+                successful + failed + in_progress
+            });
+            untouched += set.census().total().saturating_sub(touched);
             for instance in set.members() {
-                all += 1;
                 let heard = self.heard.get(&(set.spec.name.clone(), instance.spec.id.clone()));
                 let had_answered = heard.is_some_and(|heard| {
                     let answered = heard.answered();
@@ -94,7 +98,7 @@ impl World {
                 silent += usize::from(had_answered && is_untouched(set, &instance.spec.id));
             }
         }
-        silent >= LEAST && silent * 2 > all
+        silent >= LEAST && silent * 2 > untouched
     }
 }
 

@@ -208,6 +208,33 @@ fn release_world_of(seed: u64) -> (Scenario, u64) {
     (scenario, rng.next_u64())
 }
 
+/// Three sets of two, none of which can tell by itself, and a host that loses its network in the middle of their upgrades.
+fn silent_world_of(seed: u64) -> (Scenario, u64) {
+    let (releases, world) = release_world_of(seed ^ 0xDEAF);
+    let mut rng = Rng::new(seed ^ 0xDEAF_0001);
+    let (after, length) = (rng.between(15, 60), rng.between(200, 400));
+    let scenario = Scenario {
+        instances: 2,
+        releases: seed.is_multiple_of(2),
+        faults: Faults::default(),
+        cut_off: Some((Duration::from_secs(after), Duration::from_secs(length))),
+        ..releases
+    };
+    (scenario, world)
+}
+
+#[test]
+fn every_seed_of_silence_keeps_the_invariants() {
+    let seeds = setting("PHASEGATE_SEEDS").unwrap_or(SEEDS).div_ceil(5);
+    let broken = (0..seeds).filter_map(|seed| {
+        let (scenario, world) = silent_world_of(seed);
+        let first = run(world, &scenario).violations.into_iter().next()?;
+        Some(format!("silent seed {seed}: {}", first.to_string().chars().take(300).collect::<String>()))
+    });
+    let broken: Vec<String> = broken.take(20).collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
 #[test]
 fn every_seed_of_releases_keeps_the_invariants() {
     if let Some(seed) = setting("PHASEGATE_RELEASE_SEED") {
