@@ -21,11 +21,15 @@ struct text {
   size_t length;
 };
 
-static void skip_blanks(struct line *line) {
+// What is called from many places is in the component once: a copy at each call would double its size, and a mutant of
+// one copy is told by the cases of one call alone.
+#define ONCE __attribute__((noinline))
+
+ONCE static void skip_blanks(struct line *line) {
   while (line->at < line->end && (*line->at == ' ' || *line->at == '\t')) line->at++;
 }
 
-static bool take(struct line *line, char wanted) {
+ONCE static bool take(struct line *line, char wanted) {
   if (line->at == line->end || *line->at != wanted) return false;
   line->at++;
   return true;
@@ -36,12 +40,12 @@ static void add(struct text *to, char byte) {
   if (to->length <= TEXT_MAX) to->bytes[to->length++] = byte;
 }
 
-static bool equals(const struct text *text, const char *word, size_t length) {
+ONCE static bool equals(const struct text *text, const char *word, size_t length) {
   return text->length == length && memcmp(text->bytes, word, length) == 0;
 }
 
 // "…" with the escapes \\, \" and \n.
-static bool read_quoted(struct line *line, struct text *to) {
+ONCE static bool read_quoted(struct line *line, struct text *to) {
   to->length = 0;
   if (!take(line, '"')) return false;
   while (line->at < line->end && *line->at != '"') {
@@ -65,7 +69,7 @@ static bool is_name_byte(char byte, bool first) {
   return letter || (!first && byte >= '0' && byte <= '9');
 }
 
-static bool read_name(struct line *line, struct text *to) {
+ONCE static bool read_name(struct line *line, struct text *to) {
   to->length = 0;
   while (line->at < line->end && is_name_byte(*line->at, to->length == 0)) add(to, *line->at++);
   return to->length > 0;
@@ -93,7 +97,7 @@ static bool read_labels(struct line *line, const struct wanted *wanted, struct t
   return true;
 }
 
-static bool is_word(const char *text, const char *word) {
+ONCE static bool is_word(const char *text, const char *word) {
   for (; *word != '\0'; text++, word++) {
     if ((*text | 0x20) != *word) return false;
   }

@@ -11,11 +11,14 @@ struct reader {
   const char *end;
 };
 
-static void skip_space(struct reader *in) {
+// In the component once, as in page.c.
+#define ONCE __attribute__((noinline))
+
+ONCE static void skip_space(struct reader *in) {
   while (in->at < in->end && strchr(" \t\r\n", *in->at) != NULL) in->at++;
 }
 
-static bool take(struct reader *in, char wanted) {
+ONCE static bool take(struct reader *in, char wanted) {
   skip_space(in);
   if (in->at == in->end || *in->at != wanted) return false;
   in->at++;
@@ -23,7 +26,7 @@ static bool take(struct reader *in, char wanted) {
 }
 
 // A text in quotes, with the escapes \" \\ and \/ only.
-static bool read_text(struct reader *in, char *out) {
+ONCE static bool read_text(struct reader *in, char *out) {
   size_t length = 0;
   if (!take(in, '"')) return false;
   while (in->at < in->end && *in->at != '"') {
@@ -38,7 +41,7 @@ static bool read_text(struct reader *in, char *out) {
   return take(in, '"');
 }
 
-static bool read_number(struct reader *in, double *out) {
+ONCE static bool read_number(struct reader *in, double *out) {
   char text[64];
   size_t length = 0;
   skip_space(in);

@@ -28,12 +28,15 @@ pub fn written(
     let now = i64::try_from(now_ms).ok().and_then(|now| jiff::Timestamp::from_millisecond(now).ok())?;
     let mut case = Map::new();
     case.insert("name".to_owned(), name.into());
-    match serde_json::from_str::<Value>(settings) {
-        Ok(value) if value == json!({}) && settings == "{}" => {}
-        Ok(value) if value.to_string() == settings && !value.is_null() => {
+    let value = serde_json::from_str::<Value>(settings).ok().filter(|value| !value.is_null());
+    // The text that whoever reads the case makes of it.
+    let bare = value.as_ref().map(ToString::to_string).unwrap_or_default();
+    match value {
+        Some(_) if settings == "{}" => {}
+        Some(value) if bare == settings => {
             case.insert("settings".to_owned(), value);
         }
-        Ok(_) | Err(_) => {
+        Some(_) | None => {
             case.insert("settingsText".to_owned(), settings.into());
         }
     }
