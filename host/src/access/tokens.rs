@@ -9,7 +9,6 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -27,12 +26,6 @@ const TOKENS_MAX: usize = 1000;
 /// Longest name of a token in bytes.
 const NAME_MAX: usize = 64;
 
-/// How long others who change the file are waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Between two tries.
-const PACE: Duration = Duration::from_millis(20);
-
 /// Whether a file that is to be changed may not be there yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MayMiss {
@@ -42,21 +35,10 @@ pub enum MayMiss {
     No,
 }
 
-/// Waits until nobody else changes a file in this folder. The file itself is put in place anew each time, so it cannot be what
-/// is locked.
+/// Waits until nobody else changes a file in this folder, which takes each of them a moment. The file itself is put in place
+/// anew each time, so it cannot be what is locked.
 fn alone(folder: &File) -> io::Result<()> {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        match flock(folder, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(()),
-            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => std::thread::sleep(PACE),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let seconds = PATIENCE.as_secs();
-                return Err(io::Error::other(format!("others have been changing it for {seconds} s")));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
+    Ok(flock(folder, FlockOperation::LockExclusive)?)
 }
 
 /// Version of the file.
@@ -252,8 +234,7 @@ impl Tokens {
     /// several at once each finds what the one before has left. A link is followed.
     ///
     /// # Errors
-    /// When the change is none that can be made, the file cannot be read or written, or others change it for longer than
-    /// [`PATIENCE`]. The file is then as it was.
+    /// When the change is none that can be made, or the file cannot be read or written. The file is then as it was.
     pub fn change<T>(
         path: &Path,
         may_miss: MayMiss,

@@ -123,9 +123,7 @@ pub(super) fn between(
     if stopped(upgrade, fleet, now).is_some() && hooks::withdraw(upgrade, out) {
         return true;
     }
-    if upgrade.is_forward() && now >= resume_at && stopped(upgrade, fleet, now).is_none() {
-        evidence::look(upgrade, fleet, now, out);
-    }
+    evidence::look(upgrade, fleet, resume_at, now, out);
     if let Some(waiting) = waiting(upgrade, fleet, resume_at, now) {
         waiting.until().into_iter().for_each(|until| out.wake(until));
         out.waits_for_zone = matches!(waiting, Waiting::Zone | Waiting::Group);

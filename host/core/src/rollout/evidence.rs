@@ -14,7 +14,7 @@ use super::member::Member;
 use super::state::Upgrade;
 use super::step::Step;
 use super::view::{Evidence, FleetView};
-use super::waiting::Waiting;
+use super::waiting::{self, Waiting};
 use super::{gate, limits, verdict};
 
 /// Times are whole milliseconds: the answer that ended a batch may have begun in the same one.
@@ -93,8 +93,17 @@ pub(super) fn unlooked<'a>(
     members.filter(|id| fleet.is_unlooked(id, upgrade.evidence_from))
 }
 
-/// Looks at them, while the others are asked.
-pub(super) fn look(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
+/// Looks at them, while the others are asked, and once the batch could begin but for that.
+pub(super) fn look(
+    upgrade: &Upgrade,
+    fleet: &dyn FleetView,
+    resume_at: Timestamp,
+    now: Timestamp,
+    out: &mut Step,
+) {
+    if !upgrade.is_forward() || now < resume_at || waiting::stopped(upgrade, fleet, now).is_some() {
+        return;
+    }
     let mut unlooked = unlooked(upgrade, fleet).peekable();
     if unlooked.peek().is_some() && now < upgrade.evidence_from {
         return out.wake(upgrade.evidence_from);

@@ -350,16 +350,21 @@ impl World {
             sequence: 0,
         };
         world.remember_what_ran();
-        world.at(Duration::ZERO, Happening::HostStart);
-        world.at(Duration::from_secs(30), Happening::People);
-        if let Some(after) = scenario.swap_at {
-            world.intend(after, Happening::Swap(b'c'));
-        }
-        for set in 0..scenario.sets {
-            let after = world.seconds(1, 30);
-            world.intend(after, Happening::Start(set, 2));
-        }
+        world.begin();
         world
+    }
+
+    /// What happens in every world.
+    fn begin(&mut self) {
+        self.at(Duration::ZERO, Happening::HostStart);
+        self.at(Duration::from_secs(30), Happening::People);
+        if let Some(after) = self.scenario.swap_at {
+            self.intend(after, Happening::Swap(b'c'));
+        }
+        for set in 0..self.scenario.sets {
+            let after = self.seconds(1, 30);
+            self.intend(after, Happening::Start(set, 2));
+        }
     }
 
     /// Both clocks.

@@ -185,7 +185,7 @@ pub mod released {
 /// Why later region phases wait for a set that was through.
 fn unwell(release: &Release, part: &Part, facts: &Facts) -> Option<NotBegun> {
     let is_unwell = release.is_active() && part.run == Run::Done && facts.well == Well::No;
-    is_unwell.then(|| NotBegun::Unwell { lacks: facts.lacks, unhealthy: facts.unhealthy.len() })
+    is_unwell.then_some(NotBegun::Unwell { lacks: facts.lacks, unhealthy: facts.unhealthy.len() })
 }
 
 /// Why the upgrade of a set that is under way begins no other batch, where a release is the reason.

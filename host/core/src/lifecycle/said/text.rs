@@ -7,6 +7,9 @@ use super::super::stage::Stage;
 use super::{BytesOf, Fact, Said, WhyLost, WhyStays};
 use crate::domain::{Generation, PluginName};
 
+const OTHER_ASKS: &str = "what judged beside the active component has ended, because the configuration asks something else \
+                          of components; swap it in again";
+
 impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { plugin: name, fact } = self;
@@ -16,11 +19,7 @@ impl fmt::Display for Said {
                 write!(f, "plugin `{name}`: {source}: {named} is active ({why})")
             }
             Fact::Refused(refusal) => refusal.fmt(f),
-            Fact::OtherAsks => write!(
-                f,
-                "plugin `{name}`: what judged beside the active component has ended, because the configuration asks something \
-                 else of components; swap it in again"
-            ),
+            Fact::OtherAsks => write!(f, "plugin `{name}`: {OTHER_ASKS}"),
             Fact::Discarded => write!(f, "plugin `{name}`: the load that is under way was discarded by hand"),
             Fact::TrialEnded { what, stage, why } => {
                 write!(f, "plugin `{name}`: the {} of {what} ended: {why}", stage.name())
