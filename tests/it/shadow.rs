@@ -78,6 +78,8 @@ fn a_shadow_goes_on_after_a_restart() {
     });
     assert_eq!(uploaded.run(&["plugin", "promote", "db"]).code, 0);
     judged_by(&uploaded, 2);
+    let (plugin, size) = (db(&uploaded), guest("good").len() as u64);
+    assert_eq!((plugin["pure"].as_bool(), plugin["size"].as_u64()), (Some(true), Some(size)), "{plugin}");
 
     // What has ended stays so.
     uploaded.write("new.wasm", azure_health());

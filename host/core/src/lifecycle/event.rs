@@ -132,7 +132,12 @@ pub enum Answer {
     /// Its bytes are on the disk to stay.
     Kept,
     /// It judges beside the active component.
-    ShadowBegan,
+    ShadowBegan {
+        /// How many bytes it has.
+        size: usize,
+        /// What is known of it: one that goes on after a restart has not been loaded by the pipeline.
+        facts: Facts,
+    },
     /// What the two components that judge side by side have shown.
     Compared(Box<Summary>),
     /// The job cannot go on.

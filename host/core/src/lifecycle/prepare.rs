@@ -124,7 +124,7 @@ pub(super) fn answered(life: &mut PluginLife, out: &mut Out<'_>, mut job: Job, a
             | Answer::SelfTested(_)
             | Answer::Rehearsed(_)
             | Answer::Kept
-            | Answer::ShadowBegan
+            | Answer::ShadowBegan { .. }
             | Answer::Compared(_),
         ) => put(life, job),
     }

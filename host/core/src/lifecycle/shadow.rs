@@ -98,7 +98,12 @@ pub(super) fn lost(life: &mut PluginLife, out: &mut Out<'_>, source: String, bec
 /// What the hands say of what judges beside the active component.
 pub(super) fn answered(life: &mut PluginLife, out: &mut Out<'_>, answer: Answer, now: Now) {
     match answer {
-        Answer::ShadowBegan => began(life, out, now),
+        Answer::ShadowBegan { size, facts } => {
+            if let Some(TrialKind::Shadow(shadowed)) = life.trial.as_mut().map(|trial| &mut trial.kind) {
+                (shadowed.bytes.1, shadowed.facts) = (size, facts);
+            }
+            began(life, out, now);
+        }
         Answer::Compared(seen) => {
             if let Some(trial) = life.trial.as_mut().filter(|trial| trial.began_at.is_some()) {
                 trial.seen = *seen;

@@ -242,12 +242,14 @@ impl World {
             }
             Work::BeginShadow => {
                 let beside = plugin.hands.beside.as_mut().filter(|beside| beside.ticket == ticket);
-                let Some(beside) = beside else { return Answer::ShadowBegan };
+                let Some(beside) = beside else {
+                    return Answer::ShadowBegan { size: 1, facts: Facts::default() };
+                };
                 if !plugin.kept.contains(&beside.code.digest) {
                     return Answer::Failed(HandError::Missing("a file".to_owned()));
                 }
                 beside.has_begun = true;
-                Answer::ShadowBegan
+                Answer::ShadowBegan { size: 1, facts: Facts::default() }
             }
         }
     }

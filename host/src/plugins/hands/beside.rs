@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use super::job::{At, STACK_BYTES, code, configured};
+use super::job::{self, At, STACK_BYTES, code, configured};
 use super::lock;
 use super::tap::{Seen, Tap, evaluate};
 use crate::clock::Clock;
@@ -57,6 +57,8 @@ impl Drop for Shadow {
 pub(super) fn begin(at: &At<'_>, order: &ShadowOrder) -> Result<Answer, HandError> {
     let compiled = code(at, order.digest)?;
     let mut plugin = configured(&compiled, &order.setting)?;
+    let facts = job::facts(&compiled);
+    let size = at.shared.disk.kept(order.digest).map_or(0, |bytes| bytes.len());
     // The instance that its load has configured waits to take over; one that goes on after a restart has none.
     let waits = at.with(|job| job.has_plugin()).unwrap_or(false);
     let (spare, what) = match order.role {
@@ -96,7 +98,7 @@ pub(super) fn begin(at: &At<'_>, order: &ShadowOrder) -> Result<Answer, HandErro
     tap.send_to(Some(beside));
     lock(&at.plugin.comparisons).insert(at.ticket, Arc::clone(&comparison));
     *place = Some((at.ticket, Shadow { tap, stop, comparison, missed_before, spare }));
-    Ok(Answer::ShadowBegan)
+    Ok(Answer::ShadowBegan { size, facts })
 }
 
 struct Run {

@@ -216,14 +216,19 @@ fn download(at: &At<'_>, source: &RemoteSource, config: &PluginConfig) -> Result
     })
 }
 
+/// What a component tells of itself.
+pub(super) fn facts(compiled: &CompiledPlugin) -> Facts {
+    Facts {
+        world: compiled.world().map(str::to_owned),
+        purity: if compiled.is_pure() { Purity::Pure } else { Purity::Impure },
+    }
+}
+
 /// Checks, compiles and links.
 pub(super) fn compile(at: &At<'_>) -> Result<Answer, HandError> {
     let (bytes, digest) = at.needs(|job| job.bytes.clone())?;
     let compiled = compiled(at, &bytes, digest)?;
-    let facts = Facts {
-        world: compiled.world().map(str::to_owned),
-        purity: if compiled.is_pure() { Purity::Pure } else { Purity::Impure },
-    };
+    let facts = facts(&compiled);
     at.with(|job| job.compiled = Some(compiled));
     Ok(Answer::Compiled(facts))
 }

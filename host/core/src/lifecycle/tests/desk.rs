@@ -148,7 +148,9 @@ impl Desk {
                 (*ticket, "rehearse", Answer::Rehearsed(Box::new(self.shows.clone())))
             }
             Effect::Keep(ticket) => (*ticket, "keep", Answer::Kept),
-            Effect::BeginShadow(ticket, _) => (*ticket, "shadow", Answer::ShadowBegan),
+            Effect::BeginShadow(ticket, _) => {
+                (*ticket, "shadow", Answer::ShadowBegan { size: 1, facts: Facts::default() })
+            }
             Effect::EndShadow(_)
             | Effect::Activate { .. }
             | Effect::Cancel(_)

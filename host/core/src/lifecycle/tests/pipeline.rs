@@ -15,7 +15,7 @@ fn a_stage_goes_on_with_its_own_answer_alone() {
             ("self-test", Answer::SelfTested(Some(3))),
             ("rehearse", Answer::Rehearsed(Box::new(same()))),
             ("keep", Answer::Kept),
-            ("shadow", Answer::ShadowBegan),
+            ("shadow", Answer::ShadowBegan { size: 1, facts: Facts::default() }),
         ]
     };
     let next = |effects: &[Effect]| -> Vec<&'static str> {

@@ -36,7 +36,9 @@ impl World {
                 let gone = HandError::Missing("a file".to_owned());
                 (*ticket, Answer::Failed(gone))
             }
-            Effect::BeginShadow(ticket, _) => (*ticket, Answer::ShadowBegan),
+            Effect::BeginShadow(ticket, _) => {
+                (*ticket, Answer::ShadowBegan { size: 1, facts: Facts::default() })
+            }
             Effect::EndShadow(_)
             | Effect::Activate { .. }
             | Effect::Cancel(_)
