@@ -24,7 +24,11 @@ pub(super) fn superseded(life: &mut PluginLife, out: &mut Out<'_>, now: Now) {
 /// Ends the load that is under way, else what judges beside the active component. What the hands still say
 /// of it changes nothing.
 pub(super) fn wanted(life: &mut PluginLife, out: &mut Out<'_>, request: RequestId, now: Now) {
-    if let Some(job) = life.load.take_if(|job| job.is_replaceable()) {
+    // A reload that waits for it is refused as a whole then.
+    let may_end = |job: &mut super::job::Job| {
+        job.is_replaceable() || matches!(job.purpose, super::job::Purpose::Reload(..))
+    };
+    if let Some(job) = life.load.take_if(may_end) {
         out.say(Fact::Discarded);
         unfit::fail(life, out, job, Unfit::Discarded, now);
         return out.reply(request, Reply::Discarded);

@@ -58,7 +58,8 @@ pub(in crate::lifecycle) fn take_up(life: &mut PluginLife, out: &mut Out<'_>, re
         return;
     }
     let Ready { spec, wanted, job, .. } = *ready;
-    let warning = warning(life, &spec, &wanted, active.digest);
+    let to = job.as_ref().and_then(Job::digest).unwrap_or(active.digest);
+    let warning = warning(life, &spec, &wanted, to);
     life.considered = wanted.found.or(life.considered);
     let asks_another = (life.spec.digest, &life.spec.asks) != (spec.digest, &spec.asks);
     life.spec = Arc::clone(&spec);
@@ -70,7 +71,6 @@ pub(in crate::lifecycle) fn take_up(life: &mut PluginLife, out: &mut Out<'_>, re
         trouble(life, warning.clone());
         out.say(warning.clone());
     }
-    let to = job.as_ref().and_then(Job::digest).unwrap_or(active.digest);
     let has_taken_over = job.is_some();
     if let Some(job) = job {
         take(life, out, job, now);

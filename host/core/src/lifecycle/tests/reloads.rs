@@ -220,3 +220,31 @@ fn what_judges_beside_ends_when_something_else_is_asked_of_components() {
         assert_eq!((desk.runs(), desk.stored.as_ref().unwrap().shadow.is_none()), (b'a', true));
     }
 }
+
+#[test]
+fn a_person_ends_what_a_reload_compiles_and_the_reload_is_refused() {
+    let mut desk = Desk::started(spec());
+    desk.place = Some(b'b');
+    desk.silent.insert("compile");
+    let request = prepared(&mut desk, named("other.wasm"), Place::Fixed);
+    let discarded = desk.wants(Command::Discard);
+    assert_eq!(desk.reply(discarded), "ok");
+    assert!(desk.reply(request).contains("was discarded by hand"), "{}", desk.reply(request));
+    assert_eq!((desk.runs(), desk.life.spec().source.as_str()), (b'a', "db.wasm"));
+}
+
+#[test]
+fn what_was_refused_before_and_takes_over_now_is_no_trouble_any_more() {
+    let mut desk = Desk::started(spec());
+    desk.place = Some(b'b');
+    desk.fails.insert("compile", HandError::Unfit("does not compile".to_owned()));
+    desk.happens(Event::FileSeen(component(b'b')));
+    assert!(desk.life.report().last_error.is_some());
+    desk.fails.clear();
+    let other =
+        PluginSpec { limits: crate::domain::PluginLimits { memory_mib: 99, ..spec().limits }, ..spec() };
+    let request = prepared(&mut desk, other, Place::MayMove);
+    take_up(&mut desk, request);
+    assert_eq!((desk.runs(), taken(&desk).warning), (b'b', None));
+    assert!(desk.life.report().last_error.is_none(), "{:?}", desk.life.report().last_error);
+}
