@@ -235,7 +235,7 @@ mutant kernel-busy-is-not-compared kernel/state.rs 'busy.is_some_and(|busy| busy
 mutant kernel-in-force-is-ignored kernel/state/standing.rs 'in_force: self.in_force,' 'in_force: None,'
 mutant kernel-first-of-a-generation-wakes-none $judged 'set.dirty |= first || before' 'set.dirty |= before'
 mutant kernel-done-is-believed $done '(Seen::Version(seen), Some(wanted), _) if seen != wanted => {' '(Seen::Version(seen), Some(wanted), _) if false && seen != wanted => {'
-mutant kernel-late-sight-is-recorded kernel/sight.rs 'if instance.looking.get(&component) != Some(&epoch) {' 'if false {'
+mutant kernel-late-sight-is-recorded kernel/sight.rs '.filter(|look| look.epoch == epoch)?' '?'
 mutant kernel-admission-names-the-latest kernel/state/standing.rs '(Basis::Answered, Some(answered)) => {' '(Basis::Answered, Some(answered)) if answered.at.0 < 0 => {'
 mutant kernel-doubt-has-no-line kernel/doubts.rs 'told(set, Doubt::Began { silent, of }, now, out);' ''
 mutant kernel-failed-start-is-left $done 'instance.retry_at = Some(now.at + START_AGAIN.after(1, instance.epoch));' ''
@@ -412,7 +412,7 @@ mutant hooks-failed-is-well rollout/hooks.rs '(Moment::Before, Some(reason)) => 
         (Moment::Before, Some(reason)) => {'
 mutant hooks-permit-for-ever rollout/admission.rs 'if stopped(upgrade, fleet, now).is_some() && hooks::withdraw(upgrade, out) {' 'if false {'
 mutant hooks-permit-anybody rollout/admission.rs 'if hooks::is_for_others(upgrade, &admitted) {' 'if false {'
-mutant hooks-after-is-not-run-again rollout/hooks.rs 'current.filter(|_| stop.is_none() || result.is_ok())' 'current'
+mutant hooks-after-is-not-run-again rollout/hooks.rs 'let is_over = stop.is_none() || result.is_ok() || ' 'let is_over = true || '
 mutant gone-leaves-at-once kernel/members.rs 'upgrade.members.get(id).is_some_and(Member::is_in_hand);
     let waits' 'upgrade.members.get(id).is_some_and(|_| false);
     let waits'
@@ -438,7 +438,19 @@ mutant worlds-release-bake-does-not-count release/gates.rs 'since + release.stra
 mutant worlds-release-halted-begins release/reasons.rs '            return NotBegun::Halted;
 ' ''
 mutant worlds-release-never-halts release/step.rs 'let is_over = failed.len() > release.allowed;' 'let is_over = failed.len() > release.allowed + 99;'
-mutant worlds-release-withdrawn-goes-on kernel/release/commands.rs 'if let Some(number) = latest {' 'if let Some(number) = latest.filter(|number| *number == 0) {'
+# Evidence for what is deployed, ways back of releases, and what does not begin again.
+mutant evidence-deploys-on-an-old-look rollout/evidence.rs 'members.filter(|id| fleet.is_unlooked(id, upgrade.evidence_from))' 'members.filter(|id| fleet.is_unlooked(id, upgrade.evidence_from) && false)'
+mutant evidence-a-look-counts-from-its-end kernel/sight.rs 'instance.looked_at.insert(component.clone(), look.began_at);' 'instance.looked_at.insert(component.clone(), now.at);'
+mutant release-a-failed-way-back-is-back release/step.rs 'part.run = Run::NotBack { why };' 'part.run = Run::Back; drop(why);'
+mutant release-a-way-back-does-not-wait release/wind_up.rs '.is_none_or(|facts| facts.busy.is_none())' '.is_none_or(|facts| facts.busy.is_none() || true)'
+mutant release-back-is-not-tried-again kernel/release/commands.rs 'once_more(fleet, number, out);' ''
+mutant release-who-comes-is-left release/step.rs 'facts.behind && facts.busy.is_none()' 'facts.behind && facts.busy.is_some()'
+mutant release-failed-begins-again kernel/release/estate.rs '.then_some(Left::FailedBefore)' '.then_some(Left::FailedBefore).filter(|_| false)'
+mutant release-a-persons-way-back-is-a-failure kernel/release/estate.rs 'because.clone().map_or_else(by_a_person, ChildEnd::Faulted)' 'ChildEnd::Faulted(because.clone().unwrap_or_default())'
+mutant release-one-that-fails-again-is-all rollout/gate.rs '{ 0 } else { upgrade.already }' '{ 0 } else { 0 }'
+mutant lifecycle-shadow-of-other-asks-stays lifecycle/reload/take_up.rs 'discard::not_asked_for(life, out, now);' ''
+mutant lifecycle-asks-are-not-asked lifecycle/reload.rs 'if wanted.asks == Asks::Another {' 'if false {'
+mutant worlds-release-withdrawn-goes-on kernel/release/commands.rs 'let ends = with_it.filter(|it| it.is_active() || goes_back(it))' 'let ends = with_it.filter(|it| it.number == 0 && goes_back(it))'
 mutant worlds-release-opted-out-begins kernel/release/estate.rs '.opted_out.contains_key(&(set.spec.name.clone(), enrolment.subject.clone()))' '.opted_out.is_empty() && false'
 mutant worlds-release-opt-out-goes-on release/step.rs 'if opted_out.is_some() && !part.cancelling {' 'if opted_out.is_some() && part.cancelling {'
 mutant worlds-release-feature-is-not-asked-for kernel/release/estate.rs 'if fleet.releases.rules.require_feature && ' 'if fleet.releases.rules.types.is_empty() && '
