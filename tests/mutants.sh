@@ -40,7 +40,7 @@ dependencies() {
 
 export PHASEGATE_SEEDS=${PHASEGATE_SEEDS:-3000}
 export PROPTEST_FAILURE_PERSISTENCE=off
-tests() { (cd "$work" && timeout 300 cargo test --offline --quiet --lib "$@" >"$work/log" 2>&1); }
+tests() { (cd "$work" && timeout 900 cargo test --offline --quiet --lib "$@" >"$work/log" 2>&1); }
 
 if [[ $applies_only == no ]] && ! tests; then
     tail -40 "$work/log"

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::domain::{
-    Component, Enrolment, Estate, ExtensionName, ExtensionType, HandlerVersion, Location, ReleaseId,
-    ReleaseVersion, ScaleSetName, Subscription, Timestamp, UpgradeId,
+    Component, Enrolment, Estate, ExtensionName, ExtensionType, HandlerVersion, InstanceId, Location,
+    ReleaseId, ReleaseVersion, ScaleSetName, Subscription, Timestamp, UpgradeId,
 };
 use crate::kernel::command::{Begins, Enrol, ReleaseCommand, ReleaseWish, ThenBack};
 use crate::kernel::{Command, Fleet, ReleaseRules, SetState, TypeRules};
@@ -291,7 +291,12 @@ impl World {
             self.releasing.stopped.remove(&upgrade.id);
             return;
         };
-        let begun = upgrade.batches.iter().filter(|batch| batch.started_at.is_some()).count();
+        // One whose hook before has failed has touched nobody.
+        let has_begun = |id: &InstanceId| upgrade.members.get(id).is_some_and(|it| !it.never_began());
+        let begun = upgrade.batches.iter().filter(|batch| {
+            batch.started_at.is_some() && upgrade.members.of_batch(batch.number).any(has_begun)
+        });
+        let begun = begun.count();
         let before = *self.releasing.stopped.entry(upgrade.id.clone()).or_insert(begun);
         if begun > before {
             self.violation(Rule::Stopped, format!("another batch begins in `{name}`, where {why}"));

@@ -104,7 +104,10 @@ impl Check<'_> {
                 let was_gone = after.members.iter().any(|(id, member)| {
                     id.as_str() == name && member.failure().is_some_and(|why| why.contains("was removed"))
                 });
-                let is_there = is_batch || (!was_gone && here.iter().any(|id| id.as_str() == name));
+                // It left the upgrade for that, and may have come back to the set since.
+                let has_left = !after.members.keys().any(|id| id.as_str() == name);
+                let is_there =
+                    is_batch || (!was_gone && !has_left && here.iter().any(|id| id.as_str() == name));
                 if is_batch == (before == HookKind::BeforeBatch) && is_there {
                     self.report(Rule::Hooks, format!("{round}: a {before} without its {next}"));
                 }
