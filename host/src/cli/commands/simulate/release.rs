@@ -50,6 +50,13 @@ pub(super) fn run(args: &SimulateArgs, what: &str) -> anyhow::Result<Exit> {
         Some(path) => configured(path, args, &subject)?,
         None => made_up(args, &subject)?,
     };
+    let regions = sets.iter().map(|set| set.spec.estate.location.clone()).collect();
+    let phases = rules.strategy.phases(&regions).len();
+    if let Some(from) = args.bad_from_region_phase.filter(|from| *from == 0 || *from > phases) {
+        bail!(
+            "`--bad-from-region-phase` is {from} (allowed: 1 to {phases}, the region phases that there are)"
+        );
+    }
     let apply = parse::span("--apply", &args.apply)?;
     let instances = || sets.iter().flat_map(|set| set.spec.instances.values());
     let zones: BTreeSet<&String> = instances().filter_map(|one| one.zone.as_ref()).collect();
@@ -105,6 +112,12 @@ fn made_up(args: &SimulateArgs, subject: &ExtensionType) -> anyhow::Result<(Vec<
     let all = args.instances.unwrap_or(sets * INSTANCES);
     if all < sets || all > INSTANCES_MAX {
         bail!("`--instances` is {all}, for {sets} sets (allowed: {sets} to {INSTANCES_MAX})");
+    }
+    if all % sets != 0 {
+        let each = all / sets;
+        output::talk(&format!(
+            "{sets} sets of {each} instances are made up: {all} is no multiple of {sets}\n"
+        ));
     }
     let wanted = Invented {
         regions,
