@@ -113,7 +113,7 @@ fn made_up(args: &SimulateArgs, subject: &ExtensionType) -> anyhow::Result<(Vec<
     if all < sets || all > INSTANCES_MAX {
         bail!("`--instances` is {all}, for {sets} sets (allowed: {sets} to {INSTANCES_MAX})");
     }
-    if all % sets != 0 {
+    if !all.is_multiple_of(sets) {
         let each = all / sets;
         output::talk(&format!(
             "{sets} sets of {each} instances are made up: {all} is no multiple of {sets}\n"
