@@ -89,7 +89,7 @@ mutant() {
         invented=$(grep -cE '^---- (sim|lifecycle::tests::world)::.* stdout ----' "$work/log" || true)
         first=$(grep -m 1 -oE 'invariant [0-9]+ \([A-Za-z]+\)' "$work/log" || true)
         if [[ $all -eq 0 ]]; then
-            printf '%-42s killed: the tests do not end within 300 s\n' "$name"
+            printf '%-42s killed: the tests do not end within 900 s\n' "$name"
         else
             printf '%-42s killed by %s tests, %s of them simulated %s\n' "$name" "$all" "$invented" "${first:+($first)}"
         fi
@@ -421,6 +421,19 @@ mutant hooks-batch-goes-on rollout/hooks.rs 'if let Some(reason) = failed.filter
 mutant hooks-batch-stays-open rollout/hooks.rs 'upgrade.hooked.before == Some(upgrade.current) && begin(upgrade, BatchHook::AfterNothing, out)' 'false'
 mutant hooks-late-answer-is-heard kernel/hooks.rs 'if !is_awaited(set, &operation) {' 'if false {'
 
+# Evidence for what is deployed, ways back of releases, and what does not begin again.
+mutant evidence-deploys-on-an-old-look rollout/evidence.rs 'members.filter(|id| fleet.is_unlooked(id, upgrade.evidence_from))' 'members.filter(|id| fleet.is_unlooked(id, upgrade.evidence_from) && false)'
+mutant evidence-a-look-counts-from-its-end kernel/sight.rs 'instance.looked_at.insert(component.clone(), look.began_at);' 'instance.looked_at.insert(component.clone(), now.at);'
+mutant release-a-failed-way-back-is-back release/step.rs 'part.run = Run::NotBack { why };' 'part.run = Run::Back; drop(why);'
+mutant release-a-way-back-does-not-wait release/wind_up.rs '.is_none_or(|facts| facts.busy.is_none())' '.is_none_or(|facts| facts.busy.is_none() || true)'
+mutant release-back-is-not-tried-again kernel/release/commands.rs 'once_more(fleet, number, out);' ''
+mutant release-who-comes-is-left release/step.rs 'facts.behind && facts.busy.is_none()' 'facts.behind && facts.busy.is_some()'
+mutant release-failed-begins-again kernel/release/estate.rs '.then_some(Left::FailedBefore)' '.then_some(Left::FailedBefore).filter(|_| false)'
+mutant release-a-persons-way-back-is-a-failure kernel/release/estate.rs 'because.clone().map_or_else(by_a_person, ChildEnd::Faulted)' 'ChildEnd::Faulted(because.clone().unwrap_or_default())'
+mutant release-one-that-fails-again-is-all rollout/gate.rs '{ 0 } else { upgrade.already }' '{ 0 } else { 0 }'
+mutant lifecycle-shadow-of-other-asks-stays lifecycle/reload/take_up.rs 'discard::not_asked_for(life, out, now);' ''
+mutant lifecycle-asks-are-not-asked lifecycle/reload.rs 'if wanted.asks == Asks::Another {' 'if false {'
+
 # Generations of plugins: the worlds' own rules must notice, so only they are asked.
 only_worlds=yes
 mutant swap-any-generation-counts plan/standing.rs 'let counts = |by: Option<Generation>| input.in_force.is_none() || by == input.in_force;' 'let counts = |_: Option<Generation>| true;'
@@ -438,18 +451,6 @@ mutant worlds-release-bake-does-not-count release/gates.rs 'since + release.stra
 mutant worlds-release-halted-begins release/reasons.rs '            return NotBegun::Halted;
 ' ''
 mutant worlds-release-never-halts release/step.rs 'let is_over = failed.len() > release.allowed;' 'let is_over = failed.len() > release.allowed + 99;'
-# Evidence for what is deployed, ways back of releases, and what does not begin again.
-mutant evidence-deploys-on-an-old-look rollout/evidence.rs 'members.filter(|id| fleet.is_unlooked(id, upgrade.evidence_from))' 'members.filter(|id| fleet.is_unlooked(id, upgrade.evidence_from) && false)'
-mutant evidence-a-look-counts-from-its-end kernel/sight.rs 'instance.looked_at.insert(component.clone(), look.began_at);' 'instance.looked_at.insert(component.clone(), now.at);'
-mutant release-a-failed-way-back-is-back release/step.rs 'part.run = Run::NotBack { why };' 'part.run = Run::Back; drop(why);'
-mutant release-a-way-back-does-not-wait release/wind_up.rs '.is_none_or(|facts| facts.busy.is_none())' '.is_none_or(|facts| facts.busy.is_none() || true)'
-mutant release-back-is-not-tried-again kernel/release/commands.rs 'once_more(fleet, number, out);' ''
-mutant release-who-comes-is-left release/step.rs 'facts.behind && facts.busy.is_none()' 'facts.behind && facts.busy.is_some()'
-mutant release-failed-begins-again kernel/release/estate.rs '.then_some(Left::FailedBefore)' '.then_some(Left::FailedBefore).filter(|_| false)'
-mutant release-a-persons-way-back-is-a-failure kernel/release/estate.rs 'because.clone().map_or_else(by_a_person, ChildEnd::Faulted)' 'ChildEnd::Faulted(because.clone().unwrap_or_default())'
-mutant release-one-that-fails-again-is-all rollout/gate.rs '{ 0 } else { upgrade.already }' '{ 0 } else { 0 }'
-mutant lifecycle-shadow-of-other-asks-stays lifecycle/reload/take_up.rs 'discard::not_asked_for(life, out, now);' ''
-mutant lifecycle-asks-are-not-asked lifecycle/reload.rs 'if wanted.asks == Asks::Another {' 'if false {'
 mutant worlds-release-withdrawn-goes-on kernel/release/commands.rs 'let ends = with_it.filter(|it| it.is_active() || goes_back(it))' 'let ends = with_it.filter(|it| it.number == 0 && goes_back(it))'
 mutant worlds-release-opted-out-begins kernel/release/estate.rs '.opted_out.contains_key(&(set.spec.name.clone(), enrolment.subject.clone()))' '.opted_out.is_empty() && false'
 mutant worlds-release-opt-out-goes-on release/step.rs 'if opted_out.is_some() && !part.cancelling {' 'if opted_out.is_some() && part.cancelling {'

@@ -241,7 +241,12 @@ impl Tokens {
         change: impl FnOnce(&mut Self) -> Result<T, TokensError>,
     ) -> Result<T, TokensError> {
         let unusable = |source| TokensError::Unusable { path: path.to_owned(), source };
-        let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let target = match fs::canonicalize(path) {
+            Ok(target) => target,
+            Err(_) if fs::symlink_metadata(path).is_err() => path.to_owned(),
+            // A link that leads nowhere would be replaced by a file that nobody reads.
+            Err(error) => return Err(unusable(error)),
+        };
         let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = File::open(folder.unwrap_or_else(|| Path::new("."))).map_err(unusable)?;
         alone(&folder).map_err(unusable)?;

@@ -139,7 +139,7 @@ impl NotBegun {
             }
             Self::Unwell { lacks, unhealthy } => format!(
                 "{lacks} of its instances do not have the version and {unhealthy} are unhealthy; later region phases wait \
-                 until it was well for a bake again, or for `phasegate release approve`"
+                 until it was well for a bake again, or for `phasegate release approve --region-phase N`"
             ),
             Self::Shared { release } => format!(
                 "release `{release}`, with which it shares its upgrade, is paused or halted, or waits for an earlier region \

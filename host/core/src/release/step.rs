@@ -298,7 +298,7 @@ fn runs(
 }
 
 /// Whether people have decided that a set is no part, whatever it has.
-fn is_decided_by_people(left: Left) -> bool {
+pub(super) fn is_decided_by_people(left: Left) -> bool {
     match left {
         Left::NotEnrolled | Left::OptedOut | Left::NotRegistered | Left::ServiceFabric | Left::Gone => true,
         // While its upgrade runs, the version is wanted there already.

@@ -3,7 +3,7 @@
 use super::enrolment::Left;
 use super::estate::EstateView;
 use super::state::{End, Part, Release, Run};
-use super::step::{Action, Step, cancel, end};
+use super::step::{Action, Step, cancel, end, is_decided_by_people};
 use crate::domain::{ScaleSetName, Timestamp};
 
 /// Ends what is in flight, takes back what is to be taken back, region by region, and ends.
@@ -14,12 +14,7 @@ pub(super) fn wind_up(
     now: Timestamp,
     out: &mut Step,
 ) {
-    let running: Vec<ScaleSetName> = release
-        .parts
-        .iter()
-        .filter(|(_, part)| part.run == Run::Runs)
-        .map(|(name, _)| name.clone())
-        .collect();
+    let running = named(release, |part| part.run == Run::Runs);
     for name in &running {
         cancel(release, name, out);
     }
@@ -29,12 +24,7 @@ pub(super) fn wind_up(
     if how == End::RolledBack && take_back(release, estate, out) {
         return;
     }
-    let open: Vec<ScaleSetName> = release
-        .parts
-        .iter()
-        .filter(|(_, part)| part.run == Run::Waits)
-        .map(|(name, _)| name.clone())
-        .collect();
+    let open = named(release, |part| part.run == Run::Waits);
     for name in open {
         if let Some(part) = release.parts.get_mut(&name) {
             part.run = Run::Left(Left::Ended);
@@ -51,10 +41,7 @@ fn take_back(release: &mut Release, estate: &dyn EstateView, out: &mut Step) -> 
     if release.parts.values().any(|part| part.run == Run::GoesBack) {
         return true;
     }
-    // Whoever is out by now, by a person's word or by the file, stays as it is.
-    let is_left = |part: &Part| {
-        part.was_touched() && !matches!(part.run, Run::Back | Run::NotBack { .. } | Run::Left(_))
-    };
+    let is_left = |part: &Part| part.was_touched() && is_to_go_back(&part.run);
     let next = release.parts.values().filter(|part| is_left(part));
     let next = next.max_by(|a, b| a.phase.cmp(&b.phase).then_with(|| b.location.cmp(&a.location)));
     let Some(region) = next.map(|part| part.location.clone()) else { return false };
@@ -81,4 +68,19 @@ fn take_back(release: &mut Release, estate: &dyn EstateView, out: &mut Step) -> 
         }
     }
     true
+}
+
+/// The sets that stand like that, by name.
+fn named(release: &Release, is_it: impl Fn(&Part) -> bool) -> Vec<ScaleSetName> {
+    release.parts.iter().filter(|(_, part)| is_it(part)).map(|(name, _)| name.clone()).collect()
+}
+
+/// Whether what was brought to a set is to be taken back. Whoever is out by now, by a person's word or by the file, stays as
+/// it is; one that the end of the release left half-way, or that is too ill to go on, does not.
+fn is_to_go_back(run: &Run) -> bool {
+    match run {
+        Run::Back | Run::NotBack { .. } => false,
+        Run::Left(left) => !is_decided_by_people(*left),
+        Run::Waits | Run::Runs | Run::Done | Run::Ended { .. } | Run::GoesBack => true,
+    }
 }

@@ -84,13 +84,13 @@ pub(super) fn ask(upgrade: &Upgrade, out: &mut Step) {
 }
 
 /// Members of the next batch on which nothing ran, and at which nobody has looked since the batch before had ended.
-pub(super) fn unlooked<'a>(
+pub(crate) fn unlooked<'a, 'f>(
     upgrade: &'a Upgrade,
-    fleet: &'a dyn FleetView,
-) -> impl Iterator<Item = &'a InstanceId> {
+    fleet: &'f dyn FleetView,
+) -> impl Iterator<Item = &'a InstanceId> + use<'a, 'f> {
     let next = upgrade.batches.get(upgrade.current).map(|batch| batch.number);
     let members = next.into_iter().flat_map(|number| upgrade.members.of_batch(number));
-    members.filter(|id| fleet.is_unlooked(id, upgrade.evidence_from))
+    members.filter(move |id| fleet.is_unlooked(id, upgrade.evidence_from))
 }
 
 /// Looks at them, while the others are asked, and once the batch could begin but for that.

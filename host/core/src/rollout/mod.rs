@@ -59,6 +59,7 @@ pub use back_to::{BackTo, Whom};
 pub use batch::{BatchProgress, BatchState};
 pub use error::{UpgradeError, UpgradeErrorCode};
 pub use estimate::{Estimate, estimate};
+pub(crate) use evidence::unlooked;
 pub use hooks::{BatchHook, BatchesHooked, Hooked};
 pub use manual::manual;
 pub use member::{Member, MemberState, Stay};

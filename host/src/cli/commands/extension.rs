@@ -75,25 +75,40 @@ pub fn run(args: &ExtensionArgs) -> anyhow::Result<Exit> {
     }
 }
 
-/// Says which releases take the version back. Where none does, the answer is no: it stays where it is.
+/// Says which releases take the version back. Where none does, or not everywhere, the answer is no: it stays where it is.
 fn goes_back(client: &Client, subject: &str, version: &str) -> anyhow::Result<Exit> {
-    let ids: Vec<String> = release::of_version(client, subject, version)?
-        .into_iter()
-        .filter(|one| matches!(one.state, wire::ReleaseState::Ending | wire::ReleaseState::RolledBack))
-        .map(|one| one.id)
-        .collect();
-    let talk = match ids.as_slice() {
-        [] => format!(
-            "nothing goes back: no release has brought {subject} {version}; what a person has started is taken back by \
-             `phasegate upgrade rollback NAME`\n"
+    let all = release::of_version(client, subject, version)?;
+    let ids = |state: &wire::ReleaseState| -> Vec<&str> {
+        all.iter().filter(|one| one.state == *state).map(|one| one.id.as_str()).collect()
+    };
+    let (going, back, partly) = (
+        ids(&wire::ReleaseState::Ending),
+        ids(&wire::ReleaseState::RolledBack),
+        ids(&wire::ReleaseState::PartlyRolledBack),
+    );
+    let (exit, talk) = match (going.as_slice(), back.as_slice(), partly.as_slice()) {
+        ([], _, [first, ..]) => (
+            Exit::No,
+            format!("it is not back everywhere: `phasegate release status {first}` says where and why\n"),
         ),
-        [id] => {
-            format!("it goes back where release {id} has brought it: `phasegate release watch {subject}`\n")
-        }
-        ids => format!("it goes back where releases {} have brought it\n", ids.join(", ")),
+        ([], [], []) => (
+            Exit::No,
+            format!(
+                "nothing goes back: no release has brought {subject} {version}; what a person has started is taken back by \
+                 `phasegate upgrade rollback NAME`\n"
+            ),
+        ),
+        ([], back, []) => (Exit::Done, format!("it has gone back already, by {}\n", back.join(", "))),
+        (going, _, _) => (
+            Exit::Done,
+            format!(
+                "it goes back where it was brought by {}: `phasegate release watch` follows it\n",
+                going.join(", ")
+            ),
+        ),
     };
     output::talk(&talk);
-    Ok(if ids.is_empty() { Exit::No } else { Exit::Done })
+    Ok(exit)
 }
 
 /// Runs one verb about the feature.

@@ -41,6 +41,16 @@ pub(super) struct Looker {
     /// Who was held when the host before this one ended, until the first look.
     held_before: BTreeSet<InstanceId>,
     looked: Looked,
+    judges: Judges,
+}
+
+/// What becomes of those that were held for what a look did not name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Judges {
+    /// They stay until they are named again or a person lets them go.
+    AsBefore,
+    /// Another source, or another limit: the next good look decides by what holds now.
+    Anew,
 }
 
 /// By which a look that finds the same is known.
@@ -66,7 +76,8 @@ impl Looker {
         let Before { instances: before, held: held_before } = before;
         let looked = Looked { read: None, seen: None };
         let (last, held) = (None, None);
-        Self { name, given, config, behind, clock, view, before, last, held, held_before, looked }
+        let judges = Judges::AsBefore;
+        Self { name, given, config, behind, clock, view, before, last, held, held_before, looked, judges }
     }
 
     pub(super) async fn run(mut self, mut accepted: mpsc::Receiver<Accept>, done: watch::Sender<bool>) {
@@ -119,13 +130,8 @@ impl Looker {
         let Some(next) = next.filter(|next| *next != self.config) else { return false };
         self.config = next;
         (self.last, self.looked) = (None, Looked { read: None, seen: None });
-        // Whom the source before did not name is judged anew, by what holds now.
-        self.held = None;
-        self.held_before.clear();
-        self.view.change(|view| {
-            view.source = self.config.source.to_string();
-            view.held = None;
-        });
+        self.judges = Judges::Anew;
+        self.view.change(|view| view.source = self.config.source.to_string());
         true
     }
 
@@ -206,8 +212,14 @@ impl Looker {
         let known =
             self.last.as_ref().filter(|last| Arc::ptr_eq(&last.listed, listed)).map(|last| last.bytes);
         let (config, before, listed) = (self.config.clone(), self.before.clone(), Arc::clone(listed));
-        let mut held = keep::too_many(self.held.as_ref());
-        held.extend(self.held_before.iter().cloned());
+        let held = match self.judges {
+            Judges::AsBefore => {
+                let mut held = keep::too_many(self.held.as_ref());
+                held.extend(self.held_before.iter().cloned());
+                held
+            }
+            Judges::Anew => BTreeSet::new(),
+        };
         let accepted = accepted.cloned().unwrap_or_default();
         // So many entries take a while, and other sets are looked at meanwhile.
         let work = move || {
@@ -252,6 +264,7 @@ impl Looker {
                 );
             }
         }
+        self.judges = Judges::AsBefore;
         self.succeeded();
         self.note_refused(&found);
         self.note_held(held);

@@ -157,7 +157,9 @@ fn withdraw(
     let goes_back = |it: &Release| then == ThenBack::GoBack && has_brought(it);
     let with_it = fleet.releases.all.values().rev().filter(|it| it.subject == *subject && it.version == key);
     // More than one may have brought it, each to other sets.
-    let ends = with_it.filter(|it| it.is_active() || goes_back(it)).map(|it| it.number);
+    // What goes back already goes on doing so.
+    let stops = |it: &Release| it.is_active() && it.state != ReleaseState::Ending(End::RolledBack);
+    let ends = with_it.filter(|it| stops(it) || goes_back(it)).map(|it| it.number);
     for number in ends.collect::<Vec<u64>>() {
         end_with(fleet, number, end, out);
         turn::say(fleet, number, (code, format!("{subject} {key} was withdrawn")), by, now, out);

@@ -9,7 +9,7 @@ use crate::kernel::Most;
 use crate::kernel::state::{InstanceState, SetState};
 use crate::record::audit::Wait;
 use crate::record::{Hold, StoppedLine};
-use crate::rollout::{FleetView, Machines, Member, MemberState, Stage, Upgrade, Waiting};
+use crate::rollout::{Machines, Member, MemberState, Stage, Upgrade, Waiting, unlooked};
 
 /// What an upgrade waits for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -470,7 +470,7 @@ fn between<'a>(waiting: Waiting, upgrade: &'a Upgrade, set: &'a SetState, now: N
             let rounds = if let Stage::Baking { rounds, .. } = upgrade.stage { rounds } else { 0 };
             WaitsFor::Bake { until, rounds, of: upgrade.policy.bake.map_or(0, |bake| bake.probes) }
         }
-        Waiting::Look => WaitsFor::Look(Few::of(unlooked(upgrade, set, now))),
+        Waiting::Look => WaitsFor::Look(Few::of(unlooked(upgrade, &set.view(now)))),
         Waiting::Doubted => WaitsFor::Doubted(Few::of(set.evidence().doubted())),
         Waiting::Recovery { until } => WaitsFor::Recovery { until },
     }
@@ -484,13 +484,6 @@ fn unanswered<'a>(upgrade: &'a Upgrade, set: &'a SetState) -> Few<'a> {
     }
     let next = upgrade.batches.get(upgrade.current).map(|batch| batch.number);
     Few::of(next.into_iter().flat_map(|number| upgrade.members.of_batch(number)))
-}
-
-/// Members of the next batch at which somebody has to look first.
-fn unlooked<'a>(upgrade: &'a Upgrade, set: &'a SetState, now: Now) -> impl Iterator<Item = &'a InstanceId> {
-    let next = upgrade.batches.get(upgrade.current).map(|batch| batch.number);
-    let members = next.into_iter().flat_map(|number| upgrade.members.of_batch(number));
-    members.filter(move |id| set.view(now).is_unlooked(id, upgrade.evidence_from))
 }
 
 /// Instances that cannot be judged yet.

@@ -119,3 +119,54 @@ fn an_instance_that_says_skip_on_the_way_back_of_several_steps_is_told() {
     assert!(is(&world, 1, "PartlyRolledBack"), "{:?}", release(&world, 1).log);
     assert_eq!(world.at("1.0").len(), 7);
 }
+
+#[test]
+fn what_a_stopped_release_has_left_half_way_goes_back_too() {
+    let mut world = World::new();
+    world.publish("contoso/agent", "1.1").unwrap();
+    let has_one = |world: &World| {
+        let set = world.set("canary-a");
+        set.members()
+            .any(|one| one.runs_of(&extension("agent")).version().is_some_and(|it| it.as_str() == "1.1"))
+    };
+    world.until(|world| has_one(world) && world.set("canary-a").active().is_some());
+    wish(&mut world, 1, ReleaseWish::Stop).unwrap();
+    world.until(|world| is(world, 1, "Stopped"));
+    assert!(has_one(&world), "it was ended in the middle");
+    wish(&mut world, 1, ReleaseWish::RollBack).unwrap();
+    world.until(|world| !release(world, 1).is_active());
+    assert!(is(&world, 1, "RolledBack"), "{:?}", release(&world, 1).log);
+    assert_eq!(world.at("1.0").len(), 8);
+}
+
+#[test]
+fn a_withdrawal_does_not_end_a_way_back() {
+    let mut world = released();
+    wish(&mut world, 1, ReleaseWish::RollBack).unwrap();
+    world.step();
+    let (subject, version) = (subject("contoso/agent"), version("1.1"));
+    world.ask(ReleaseCommand::Withdraw { subject, version, then: ThenBack::Stay }).unwrap();
+    world.until(|world| !release(world, 1).is_active());
+    assert!(is(&world, 1, "RolledBack"), "{:?}", release(&world, 1).log);
+    assert_eq!(world.at("1.0").len(), 8);
+}
+
+#[test]
+fn a_set_that_the_version_has_made_ill_is_not_left_out_of_the_way_back() {
+    let mut world = World::new();
+    world.publish("contoso/agent", "1.1").unwrap();
+    let has_one = |world: &World| {
+        let set = world.set("westeurope-a");
+        set.members()
+            .any(|one| one.runs_of(&extension("agent")).version().is_some_and(|it| it.as_str() == "1.1"))
+    };
+    world.until(|world| has_one(world) && world.set("westeurope-a").active().is_some());
+    // All of it, so that the release would not begin there now; and another region goes back before.
+    world.sick.insert(ScaleSetName::parse("westeurope-a").unwrap());
+    wish(&mut world, 1, ReleaseWish::RollBack).unwrap();
+    world.until(|world| !release(world, 1).is_active());
+    assert!(!has_one(&world), "{:?}", release(&world, 1).log);
+    let name = ScaleSetName::parse("westeurope-a").unwrap();
+    let run = &release(&world, 1).parts[&name].run;
+    assert!(matches!(run, Run::Back | Run::NotBack { .. }), "it was tried: {run:?}");
+}
