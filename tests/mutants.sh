@@ -422,7 +422,7 @@ mutant hooks-batch-stays-open rollout/hooks.rs 'upgrade.hooked.before == Some(up
 mutant hooks-late-answer-is-heard kernel/hooks.rs 'if !is_awaited(set, &operation) {' 'if false {'
 
 # Evidence for what is deployed, ways back of releases, and what does not begin again.
-mutant evidence-deploys-on-an-old-look rollout/evidence.rs 'members.filter(|id| fleet.is_unlooked(id, upgrade.evidence_from))' 'members.filter(|id| fleet.is_unlooked(id, upgrade.evidence_from) && false)'
+mutant evidence-deploys-on-an-old-look rollout/evidence.rs 'members.filter(move |id| fleet.is_unlooked(id, upgrade.evidence_from))' 'members.filter(move |id| fleet.is_unlooked(id, upgrade.evidence_from) && false)'
 mutant evidence-a-look-counts-from-its-end kernel/sight.rs 'instance.looked_at.insert(component.clone(), look.began_at);' 'instance.looked_at.insert(component.clone(), now.at);'
 mutant release-a-failed-way-back-is-back release/step.rs 'part.run = Run::NotBack { why };' 'part.run = Run::Back; drop(why);'
 mutant release-a-way-back-does-not-wait release/wind_up.rs '.is_none_or(|facts| facts.busy.is_none())' '.is_none_or(|facts| facts.busy.is_none() || true)'
@@ -451,7 +451,7 @@ mutant worlds-release-bake-does-not-count release/gates.rs 'since + release.stra
 mutant worlds-release-halted-begins release/reasons.rs '            return NotBegun::Halted;
 ' ''
 mutant worlds-release-never-halts release/step.rs 'let is_over = failed.len() > release.allowed;' 'let is_over = failed.len() > release.allowed + 99;'
-mutant worlds-release-withdrawn-goes-on kernel/release/commands.rs 'let ends = with_it.filter(|it| it.is_active() || goes_back(it))' 'let ends = with_it.filter(|it| it.number == 0 && goes_back(it))'
+mutant worlds-release-withdrawn-goes-on kernel/release/commands.rs 'let ends = with_it.filter(|it| stops(it) || goes_back(it))' 'let ends = with_it.filter(|it| it.number == 0 && goes_back(it))'
 mutant worlds-release-opted-out-begins kernel/release/estate.rs '.opted_out.contains_key(&(set.spec.name.clone(), enrolment.subject.clone()))' '.opted_out.is_empty() && false'
 mutant worlds-release-opt-out-goes-on release/step.rs 'if opted_out.is_some() && !part.cancelling {' 'if opted_out.is_some() && part.cancelling {'
 mutant worlds-release-feature-is-not-asked-for kernel/release/estate.rs 'if fleet.releases.rules.require_feature && ' 'if fleet.releases.rules.types.is_empty() && '
