@@ -19,7 +19,7 @@ use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, pidfd_open, pid
 use crate::children;
 use crate::clock::Clock;
 use phasegate_core::domain::CompileLimits;
-use phasegate_wasm::{Compiler, CompilerError, machine_code, one_line};
+use phasegate_wasm::{Compiler, CompilerError, builtin, machine_code, one_line};
 
 /// Name of the hidden command.
 pub const COMPILE_COMMAND: &str = "__compile";
@@ -32,6 +32,9 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 const WORDS_BYTES_MAX: u64 = 4096;
 /// In wall-clock time it may take this much longer than in CPU time, on a machine that has no time for it.
 const WALL_FACTOR: u32 = 20;
+
+/// How much it gives way to the host.
+const NICE: i32 = 10;
 
 /// Exit code for a component that the compiler does not take; its words are on standard error.
 pub const REFUSED: u8 = 1;
@@ -218,6 +221,11 @@ pub fn compile(limits: CompileLimits, parent: u32) -> io::Result<Result<(), Stri
     }
     let mut component = Vec::new();
     io::stdin().lock().read_to_end(&mut component)?;
+    // The program's own are small, and a host that has just been installed decides nothing before they are there.
+    if !builtin::has(&component) {
+        // One that stays as important as the others is no reason not to compile.
+        let _ = rustix::process::nice(NICE);
+    }
     match machine_code(&component) {
         Ok(code) => io::stdout().lock().write_all(&code).map(Ok),
         Err(said) => Ok(Err(said)),
@@ -238,8 +246,6 @@ fn bound(limits: CompileLimits) -> io::Result<()> {
     set(Resource::Cpu, cpu, cpu.saturating_add(2))?;
     set(Resource::Fsize, FILE_BYTES_MAX, FILE_BYTES_MAX)?;
     set(Resource::Core, 0, 0)?;
-    // One that stays as important as the others is no reason not to compile.
-    let _ = rustix::process::nice(10);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The runtime of plugins as a host and as a command has it: compiling outside, and keeping what was compiled.
 //!
 //! A host keeps it in its data directory, a command in the folder that the user's other programs use for such
-//! things; without one a start takes longer, nothing worse.
+//! things, where hosts keep what comes with the program itself, too; without one a start takes longer, nothing worse.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,10 @@ use phasegate_wasm::{CodeCache, Runtime, RuntimeError};
 pub fn of_host(data_dir: &Path, clock: Clock) -> Result<Runtime, RuntimeError> {
     let runtime = outside(clock)?;
     tracing::info!("memory of plugin instances comes from {}", runtime.allocation());
+    let runtime = match users_cache() {
+        Some(cache) => runtime.with_shared(cache),
+        None => runtime,
+    };
     Ok(match CodeCache::open(data_dir) {
         Ok(cache) => runtime.with_cache(cache),
         Err(error) => {
@@ -33,9 +37,7 @@ pub fn of_host(data_dir: &Path, clock: Clock) -> Result<Runtime, RuntimeError> {
 /// When the engine does not run on this machine.
 pub fn of_command(clock: Clock, data_dir: Option<&Path>) -> Result<Runtime, RuntimeError> {
     let runtime = outside(clock)?;
-    let own = users_folder(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"));
-    // A user without a home, or one that cannot be written to, compiles each time.
-    let runtime = match own.and_then(|folder| CodeCache::open(&folder).ok()) {
+    let runtime = match users_cache() {
         Some(cache) => runtime.with_cache(cache),
         None => runtime,
     };
@@ -47,6 +49,12 @@ pub fn of_command(clock: Clock, data_dir: Option<&Path>) -> Result<Runtime, Runt
 
 fn outside(clock: Clock) -> Result<Runtime, RuntimeError> {
     Ok(Runtime::new(Arc::new(clock))?.with_compiler(Arc::new(Outside::default())))
+}
+
+/// That of the user; a user without a home, or with one that cannot be written to, compiles each time.
+fn users_cache() -> Option<CodeCache> {
+    let folder = users_folder(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME"))?;
+    CodeCache::open(&folder).ok()
 }
 
 /// Where programs keep what they can make again. Only absolute paths count, as the XDG rules say.

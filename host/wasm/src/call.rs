@@ -13,6 +13,7 @@ use phasegate_core::domain::{Digest, Observation, PluginFailure, Verdict};
 use super::capability::{GuestLog, HostState};
 use super::contract::{Guest, Linked, SettingsRefused, StartError};
 use super::limits::{HANDOVER_BYTES_MAX, Limits};
+use super::ticker::Ticker;
 use super::{output, text, trap, wasi};
 
 /// Fuel of a start and of `configure`, in evaluations: these come once for an instance.
@@ -23,6 +24,7 @@ const SETTINGS_MESSAGE_BYTES_MAX: usize = 2048;
 /// Everything that new instances are made of.
 pub(super) struct Code {
     pub(super) engine: Engine,
+    pub(super) ticker: Ticker,
     pub(super) linked: Arc<dyn Linked>,
     pub(super) settings: String,
     pub(super) limits: Limits,
@@ -48,6 +50,7 @@ pub(super) struct Session {
     store: Store<HostState>,
     guest: Box<dyn Guest>,
     limits: Limits,
+    ticker: Ticker,
     /// Evaluations that it has served.
     pub(super) calls: u32,
 }
@@ -55,6 +58,7 @@ pub(super) struct Session {
 impl Code {
     /// Makes a new instance and configures it.
     pub(super) fn open(&self, now_ms: u64) -> Result<Session, OpenError> {
+        let _running = self.ticker.call();
         let mut store = Store::new(&self.engine, HostState::new(self.limits, Arc::clone(&self.log)));
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(HANDOVER_BYTES_MAX);
@@ -75,7 +79,10 @@ impl Code {
         store.data_mut().finish_lines();
         store.data_mut().wasi.came_up();
         match answer {
-            Ok(Ok(())) => Ok(Session { store, guest, limits: self.limits, calls: 0 }),
+            Ok(Ok(())) => {
+                let (limits, ticker) = (self.limits, self.ticker.clone());
+                Ok(Session { store, guest, limits, ticker, calls: 0 })
+            }
             Ok(Err(SettingsRefused(said))) => {
                 Err(OpenError::Refused(text::escaped(&said, SETTINGS_MESSAGE_BYTES_MAX)))
             }
@@ -117,6 +124,7 @@ impl Session {
         now_ms: u64,
         seed: Option<[u8; 32]>,
     ) -> Result<Vec<Verdict>, PluginFailure> {
+        let _running = self.ticker.call();
         arm(&mut self.store, self.limits.fuel, now_ms, seed)?;
         self.calls = self.calls.saturating_add(1);
         let answer = self.guest.evaluate(&mut self.store, batch);

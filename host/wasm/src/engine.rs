@@ -1,17 +1,14 @@
-//! The engine that compiles and runs all plugins, and the thread that makes deadlines pass.
+//! The engine that compiles and runs all plugins.
 //!
 //! One function builds the engine's configuration, because code compiled with one configuration
 //! does not run with another. Fuel limits the work of a call, the same on every machine; deadlines,
-//! which pass in ticks, are the backstop, see `deadline`.
+//! which pass in ticks, are the backstop, see `deadline` and `ticker`.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
 
 use wasmtime::{
-    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
-    WasmBacktraceDetails,
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
 use phasegate_core::domain::ReadClock;
@@ -19,11 +16,10 @@ use phasegate_core::domain::ReadClock;
 use super::cache::CodeCache;
 use super::compiler::{Compiler, Here};
 use super::limits::{INSTANCES_MAX, MEMORIES_MAX, TABLES_MAX};
+use super::making::Making;
 use super::recent::Recent;
 use super::text;
-
-/// Length of one tick of the epoch. A deadline is late by at most two of them.
-const TICK: Duration = Duration::from_millis(5);
+use super::ticker::{TICK, Ticker};
 
 /// Linear memories of all plugins together; a plugin has one to three for each of its instances,
 /// of which there are two while another component judges beside it. Address space, not memory.
@@ -45,14 +41,18 @@ const KEPT_MEMORIES: u32 = 8;
 /// Guest frames kept of a trap: where a language panics, its runtime alone is ten deep. Few are shown.
 const FRAMES_MAX: usize = 24;
 
-/// The plugin runtime of one process: compiles components and runs the clock of their deadlines.
+/// The plugin runtime of one process: compiles components and keeps the clock of their deadlines.
 #[derive(Clone)]
 pub struct Runtime {
     pub(super) engine: Engine,
+    pub(super) ticker: Ticker,
     pub(super) clock: Arc<dyn ReadClock>,
     /// The first one keeps what is compiled; in all of them it is looked for.
     pub(super) caches: Vec<Arc<CodeCache>>,
+    /// Where components of the program itself are kept for all hosts of a user.
+    pub(super) shared: Option<Arc<CodeCache>>,
     pub(super) compiler: Arc<dyn Compiler>,
+    pub(super) making: Arc<Making>,
     /// What was loaded last; none where nothing is kept.
     pub(super) recent: Option<Arc<Recent>>,
     /// Why instances do not come from a pool, if they do not.
@@ -63,6 +63,12 @@ pub struct Runtime {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot start the WebAssembly engine: {0}")]
 pub struct RuntimeError(String);
+
+impl RuntimeError {
+    pub(super) fn no_thread(error: &std::io::Error) -> Self {
+        Self(format!("no thread for its clock: {error}"))
+    }
+}
 
 impl Runtime {
     /// Starts the engine and its ticker. The ticker ends by itself when the last plugin and the
@@ -79,8 +85,18 @@ impl Runtime {
             Ok(engine) => (engine, None),
             Err(error) => (plain()?, Some(text::summary(&error).into())),
         };
-        start_ticker(engine.weak())?;
-        Ok(Self { engine, clock, caches: Vec::new(), compiler: Arc::new(Here), recent: None, no_pool })
+        let ticker = Ticker::start(engine.weak())?;
+        Ok(Self {
+            engine,
+            ticker,
+            clock,
+            caches: Vec::new(),
+            shared: None,
+            compiler: Arc::new(Here),
+            making: Arc::default(),
+            recent: None,
+            no_pool,
+        })
     }
 
     /// Where the memory of a new instance comes from, in words: decides what one costs.
@@ -99,6 +115,13 @@ impl Runtime {
     pub fn with_cache(mut self, cache: CodeCache) -> Self {
         self.caches.push(Arc::new(cache));
         Self { recent: Some(Arc::default()), ..self }
+    }
+
+    /// The same runtime, which keeps the compiled code of the components that are part of the program here, too: a
+    /// host that begins with an empty folder then has them at once.
+    #[must_use]
+    pub fn with_shared(self, cache: CodeCache) -> Self {
+        Self { shared: Some(Arc::new(cache)), ..self }
     }
 
     /// The same runtime with another compiler than a thread of this process.
@@ -167,22 +190,6 @@ fn pool() -> PoolingAllocationConfig {
 
 fn wipes() -> bool {
     PoolingAllocationConfig::is_pagemap_scan_available()
-}
-
-fn start_ticker(engine: EngineWeak) -> Result<(), RuntimeError> {
-    let run = move || {
-        // Nobody ever sends: the channel is a sleep that keeps its pace.
-        let (_keep, never) = mpsc::channel::<()>();
-        while never.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-            let Some(engine) = engine.upgrade() else { return };
-            engine.increment_epoch();
-        }
-    };
-    thread::Builder::new()
-        .name("plugin-ticker".to_owned())
-        .spawn(run)
-        .map(drop)
-        .map_err(|error| RuntimeError(format!("no thread for its clock: {error}")))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use wasmtime::component::Component;
 use phasegate_core::domain::{CompileLimits, Digest, ReadClock};
 
 use super::batch::BatchSize;
+use super::cache::CodeCache;
 use super::call::{Code, OpenError};
 use super::capability::GuestLog;
 use super::compiler::CompilerError;
@@ -23,8 +24,9 @@ use super::error::LoadPluginError;
 use super::limits::{Isolation, Limits};
 use super::shape::Shape;
 use super::stage::{LoadTrace, Stage, StepState};
+use super::ticker::Ticker;
 use super::world::{self, Import};
-use super::{cache, difference, inspect, shape, text, wasi};
+use super::{builtin, cache, difference, inspect, shape, text, wasi};
 
 pub use loaded::LoadedPlugin;
 
@@ -33,6 +35,7 @@ pub use loaded::LoadedPlugin;
 #[derive(Clone)]
 pub struct CompiledPlugin {
     engine: Engine,
+    ticker: Ticker,
     linked: Arc<dyn Linked>,
     digest: Digest,
     imports: Vec<Import>,
@@ -105,7 +108,8 @@ impl Runtime {
         let Fits { contract, imports, world } =
             trace.run(Stage::Shape, || check_shape(bytes, &examine(bytes)?))?;
         let component = trace.run(Stage::Compile, || {
-            self.cached(digest, trace).map_or_else(|| self.component(bytes, digest, limits, stop), Ok)
+            self.cached(bytes, digest, trace)
+                .map_or_else(|| self.component(bytes, digest, (limits, stop), trace), Ok)
         })?;
         let linked = trace.run(Stage::Link, || {
             contract
@@ -115,6 +119,7 @@ impl Runtime {
         let code = component.image_range();
         let plugin = CompiledPlugin {
             engine: self.engine.clone(),
+            ticker: self.ticker.clone(),
             linked: Arc::from(linked),
             digest,
             world,
@@ -128,8 +133,14 @@ impl Runtime {
         Ok(plugin)
     }
 
-    fn cached(&self, digest: Digest, trace: &LoadTrace) -> Option<Component> {
-        let found = self.caches.iter().find_map(|cache| cache.load(&self.engine, digest))?;
+    /// Where the code of a component may be kept: for all hosts of the user only what comes with the program.
+    fn shared(&self, bytes: &[u8]) -> Option<&Arc<CodeCache>> {
+        self.shared.as_ref().filter(|_| builtin::has(bytes))
+    }
+
+    fn cached(&self, bytes: &[u8], digest: Digest, trace: &LoadTrace) -> Option<Component> {
+        let mut all = self.caches.iter().chain(self.shared(bytes));
+        let found = all.find_map(|cache| cache.load(&self.engine, digest))?;
         trace.note(Stage::Compile, "cached");
         Some(found)
     }
@@ -139,15 +150,20 @@ impl Runtime {
         &self,
         bytes: &[u8],
         digest: Digest,
-        limits: CompileLimits,
-        stop: &AtomicBool,
+        (limits, stop): (CompileLimits, &AtomicBool),
+        trace: &LoadTrace,
     ) -> Result<Component, LoadPluginError> {
         let refused = |error: CompilerError| LoadPluginError::Compile(error.to_string());
+        let _mine = self.making.begin(digest, stop).map_err(refused)?;
+        // Another one may have compiled the same meanwhile.
+        if let Some(found) = self.cached(bytes, digest, trace) {
+            return Ok(found);
+        }
         let code = self.compiler.compile(bytes, limits, stop).map_err(refused)?;
         let component = cache::of_our_compiler(&self.engine, &code).ok_or_else(|| {
             refused(CompilerError::Ended("code that this engine does not take; please report it".to_owned()))
         })?;
-        if let Some(cache) = self.caches.first() {
+        for cache in self.caches.first().into_iter().chain(self.shared(bytes)) {
             cache.store(&self.engine, digest, &code);
         }
         Ok(component)
@@ -187,6 +203,7 @@ impl CompiledPlugin {
     ) -> Result<LoadedPlugin, LoadPluginError> {
         let code = Code {
             engine: self.engine.clone(),
+            ticker: self.ticker.clone(),
             linked: Arc::clone(&self.linked),
             settings: settings_json.to_owned(),
             limits,
@@ -256,3 +273,6 @@ impl From<OpenError> for LoadPluginError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

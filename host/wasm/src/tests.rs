@@ -24,7 +24,7 @@ use observed::{batch, observation, phases};
 use super::{Isolation, Limits, LoadPluginError, LoadedPlugin, Runtime};
 
 /// So much fuel that it is time that runs out.
-const LIMITS: Limits = Limits {
+pub(crate) const LIMITS: Limits = Limits {
     memory_mib: 8,
     timeout: Duration::from_millis(300),
     fuel: u64::MAX / 16,
