@@ -38,11 +38,13 @@ const SLOW_AFTER: Duration = Duration::from_millis(500);
 /// Rounds that follow each other sooner are handed on together: each hand-over wakes the one who judges.
 const HAND_OVER_EVERY: Duration = Duration::from_millis(4);
 
-/// The same where nobody has said anything new and nobody waits for an answer.
-const QUIET_HAND_OVER_EVERY: Duration = Duration::from_millis(25);
+/// The same where nobody has said anything new and nobody waits for an answer: this part of the interval, and no more
+/// than that.
+const QUIET_PART: u32 = 20;
+const QUIET_MAX: Duration = Duration::from_millis(100);
 
 /// Most rounds that wait for it.
-const HAND_OVER_MAX: usize = 256;
+const HAND_OVER_MAX: usize = 512;
 
 /// Longest wait for the sockets; only so that a lost bell is no end.
 const WAIT_MAX: Duration = Duration::from_secs(1);
@@ -57,20 +59,19 @@ pub(super) enum Plain {
     ByTasks,
 }
 
-/// Whether somebody hears sooner of what is over.
+/// How long a round may wait for others after the hand-over before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Hurry {
-    /// All of it is what was said before, in the rhythm.
-    None,
-    /// Something of it is new, or was asked for.
+    /// It is what was said before, in a rhythm of this interval.
+    None { interval: Duration },
+    /// It is new, or was asked for.
     Some,
 }
 
 impl Hurry {
-    /// From one hand-over to the next.
-    fn every(self) -> Duration {
+    fn patience(self) -> Duration {
         match self {
-            Self::None => QUIET_HAND_OVER_EVERY,
+            Self::None { interval } => (interval / QUIET_PART).clamp(HAND_OVER_EVERY, QUIET_MAX),
             Self::Some => HAND_OVER_EVERY,
         }
     }
@@ -101,8 +102,8 @@ pub(super) struct Reactor {
     kept_max: usize,
     /// Rounds that are over and not handed on.
     rounds: Vec<Ended>,
-    /// How soon the first of them is to be handed on.
-    hurry: Hurry,
+    /// When they are to be handed on.
+    hand_on_at: Instant,
     handed_on: Instant,
 }
 
@@ -138,7 +139,7 @@ impl Reactor {
             kept: 0,
             kept_max: limits.kept_max,
             rounds: Vec::new(),
-            hurry: Hurry::None,
+            hand_on_at: Instant::now(),
             handed_on: Instant::now(),
         };
         Ok((reactor, inbox))
@@ -190,14 +191,19 @@ impl Reactor {
         }
     }
 
-    /// Hands on what is over: at once after a quiet time, and else together with what comes soon.
+    /// Takes a round that is over: it is handed on at once after a quiet time, and else together with what comes soon.
+    fn push(&mut self, ended: Ended, hurry: Hurry) {
+        let at = self.handed_on + hurry.patience();
+        self.hand_on_at = if self.rounds.is_empty() { at } else { self.hand_on_at.min(at) };
+        self.rounds.push(ended);
+    }
+
     fn hand_on(&mut self) {
         let now = Instant::now();
-        let is_soon = now.saturating_duration_since(self.handed_on) < self.hurry.every();
-        if self.rounds.is_empty() || (is_soon && self.rounds.len() < HAND_OVER_MAX) {
+        if self.rounds.is_empty() || (now < self.hand_on_at && self.rounds.len() < HAND_OVER_MAX) {
             return;
         }
-        (self.handed_on, self.hurry) = (now, Hurry::None);
+        self.handed_on = now;
         for round in self.rounds.drain(..) {
             (self.sink)(round);
         }
@@ -214,7 +220,7 @@ impl Reactor {
         }
         let now = Instant::now();
         let due = self.schedule.next_due(&self.flights).map(|due| self.zero + due);
-        let hand_on = (!self.rounds.is_empty()).then(|| self.handed_on + self.hurry.every());
+        let hand_on = (!self.rounds.is_empty()).then_some(self.hand_on_at);
         let next = [due, self.lines.next_deadline(), hand_on].into_iter().flatten().min();
         next.map_or(WAIT_MAX, |next| next.saturating_duration_since(now)).min(WAIT_MAX)
     }
@@ -317,10 +323,11 @@ impl Reactor {
         self.lateness.ended(took, None);
         let began = landed.started_at;
         let known = self.targets.get_mut(landed.slot);
-        if known.and_then(|known| known.waited_since.take_if(|since| *since <= began)).is_some() {
-            self.hurry = Hurry::Some;
-        }
-        self.rounds.push(Ended::Round(landed.round(said, finished_at)));
+        let is_waited_for =
+            known.and_then(|known| known.waited_since.take_if(|since| *since <= began)).is_some();
+        let interval = landed.target.settings.interval;
+        let hurry = if is_waited_for { Hurry::Some } else { Hurry::None { interval } };
+        self.push(Ended::Round(landed.round(said, finished_at)), hurry);
     }
 
     /// Nothing came of a probe; where its life goes on, the next one does not wait.
@@ -358,8 +365,7 @@ impl Reactor {
                 known.said = Some(Arc::clone(&round.observation));
             }
         }
-        self.hurry = Hurry::Some;
-        self.rounds.push(ended);
+        self.push(ended, Hurry::Some);
     }
 
     fn obey(&mut self, message: Message) {
