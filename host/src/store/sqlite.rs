@@ -104,6 +104,8 @@ impl SqliteStore {
         let path = directory.join(NAME);
         let mut connection = open_file(&path)?;
         schema::bring_up(&mut connection, &path)?;
+        // Somebody may have put a copy here by hand.
+        copy::unmark(&connection).map_err(|source| SqliteStoreError::sqlite(&path, source))?;
         let identity = identity(&path);
         let reader = Reader { connection: &connection, path: &path };
         let mut stored = reader.stored()?;

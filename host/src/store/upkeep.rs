@@ -187,6 +187,7 @@ fn prepare(from: &Path, coming: &Path) -> Result<(), SqliteStoreError> {
     let json = reader.json("what speaks against it", &hold)?;
     let sqlite = |source| SqliteStoreError::sqlite(coming, source);
     connection.execute("UPDATE host SET hold = ?1", [json]).map_err(sqlite)?;
+    copy::unmark(&connection).map_err(sqlite)?;
     into_one_file(connection, coming)?;
     fs::File::open(coming).and_then(|file| file.sync_all()).map_err(not_copied)
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -36,8 +36,12 @@ pub(in crate::store) fn copy(
         (Ok(_), Existing::Keep) => return Err(SqliteStoreError::Exists { path: to.to_owned() }),
         (Ok(there), Existing::Replace) => may_replace(&there, from, to)?,
     }
-    let partial = beside(to, ".partial");
-    let copied = write(connection, from, &partial).and_then(|()| publish(&partial, to, existing));
+    // Of its own: a file of somebody else's may have any fixed name.
+    let partial = beside(to, &format!(".partial-{}", std::process::id()));
+    // Made before SQLite makes it, which would let everybody read it.
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial);
+    let file = file.map_err(|source| not_copied(&partial, source))?;
+    let copied = write(connection, from, (&partial, &file)).and_then(|()| publish(&partial, to, existing));
     if copied.is_err() {
         // What was left of it is of no use; the word of the failure is.
         let _ = fs::remove_file(&partial);
@@ -59,10 +63,30 @@ fn may_replace(there: &fs::Metadata, from: &Path, to: &Path) -> Result<(), Sqlit
     if own.iter().any(is_it) {
         return Err(refused("belongs to the record that is copied"));
     }
+    if ["-wal", "-shm", "-journal"].iter().any(|part| beside(to, part).exists()) {
+        return Err(refused("is a data file in use: it has a log beside it"));
+    }
+    if there.len() == 0 || is_copy(to).map_err(|source| not_copied(to, source))? {
+        return Ok(());
+    }
+    Err(refused("is no copy that this program made"))
+}
+
+/// Whether a file is a copy: it begins as a file of SQLite, and carries the mark that a record does not have.
+fn is_copy(path: &Path) -> io::Result<bool> {
     let mut head = Vec::new();
-    let read = File::open(to).and_then(|file| file.take(HEAD.len() as u64).read_to_end(&mut head));
-    read.map_err(|source| SqliteStoreError::NotCopied { path: to.to_owned(), source })?;
-    if head.is_empty() || head == HEAD { Ok(()) } else { Err(refused("is no copy of a record")) }
+    File::open(path)?.take(MARK_AT + MARK.len() as u64).read_to_end(&mut head)?;
+    Ok(head.starts_with(HEAD) && head.get(MARK_AT as usize..) == Some(&MARK))
+}
+
+/// Makes a record out of a copy: nothing takes its place any more.
+pub(in crate::store) fn unmark(connection: &Connection) -> rusqlite::Result<()> {
+    let seen: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if seen == 0 { Ok(()) } else { connection.pragma_update(None, "application_id", 0) }
+}
+
+fn not_copied(path: &Path, source: io::Error) -> SqliteStoreError {
+    SqliteStoreError::NotCopied { path: path.to_owned(), source }
 }
 
 /// The files of which a record consists, whether they are there or not.
@@ -86,6 +110,11 @@ fn is_own_name(record: &Path, to: &Path) -> bool {
 /// With what a file of SQLite begins.
 const HEAD: &[u8] = b"SQLite format 3\0";
 
+/// The application id of a copy, and where SQLite keeps it (<https://www.sqlite.org/fileformat.html>, 1.3). Without it a
+/// copy looks like the record of another host, or the database of another program.
+const MARK: [u8; 4] = *b"PGcp";
+const MARK_AT: u64 = 68;
+
 /// A path with something added to its name.
 pub(in crate::store) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
@@ -99,15 +128,12 @@ pub(in crate::store) fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
-fn write(connection: &Connection, from: &Path, partial: &Path) -> Result<(), SqliteStoreError> {
-    let not_copied = |source| SqliteStoreError::NotCopied { path: partial.to_owned(), source };
-    match fs::remove_file(partial) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(not_copied(error)),
-        Ok(()) | Err(_) => {}
-    }
-    // Made before SQLite makes it, which would let everybody read it.
-    let file =
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(partial).map_err(not_copied)?;
+fn write(
+    connection: &Connection,
+    from: &Path,
+    (partial, file): (&Path, &File),
+) -> Result<(), SqliteStoreError> {
+    let not_copied = |source| not_copied(partial, source);
     let target = partial.to_string_lossy();
     connection.execute("VACUUM INTO ?1", [target.as_ref()]).map_err(|source| {
         match source.sqlite_error_code() {
@@ -117,12 +143,12 @@ fn write(connection: &Connection, from: &Path, partial: &Path) -> Result<(), Sql
             Some(_) | None => SqliteStoreError::sqlite(from, source),
         }
     })?;
-    file.sync_all().map_err(not_copied)
+    file.write_all_at(&MARK, MARK_AT).and_then(|()| file.sync_all()).map_err(not_copied)
 }
 
 /// Gives a whole copy its name.
 fn publish(partial: &Path, to: &Path, existing: Existing) -> Result<(), SqliteStoreError> {
-    let not_copied = |source| SqliteStoreError::NotCopied { path: to.to_owned(), source };
+    let not_copied = |source| not_copied(to, source);
     match existing {
         Existing::Replace => fs::rename(partial, to).map_err(not_copied)?,
         Existing::Keep => match fs::hard_link(partial, to) {

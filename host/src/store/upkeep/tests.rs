@@ -68,11 +68,31 @@ fn a_copy_takes_the_place_of_another_copy_and_of_nothing_else() {
     fs::hard_link(data.join("phasegate.db"), &hard).unwrap();
     let own = ["phasegate.db", "phasegate.db-wal", "phasegate.db-shm", "phasegate.db-journal", "lock"];
     let own = own.iter().map(|name| data.join(name));
-    for to in own.chain([toml.clone(), link.clone(), pipe, hard, directory.path().to_owned()]) {
+    // The record of another host, and a database of another program.
+    let another = directory.path().join("another");
+    drop(SqliteStore::open(&another).unwrap());
+    let another = another.join("phasegate.db");
+    let foreign = directory.path().join("grafana.db");
+    rusqlite::Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE users (name TEXT)").unwrap();
+    // A copy in the place of a record is none any more.
+    let restored = directory.path().join("restored");
+    restore(&restored, &old).unwrap();
+    let by_hand = directory.path().join("by-hand");
+    fs::create_dir(&by_hand).unwrap();
+    fs::copy(&old, by_hand.join("phasegate.db")).unwrap();
+    drop(SqliteStore::open(&by_hand).unwrap());
+    let records =
+        [another.clone(), foreign.clone(), restored.join("phasegate.db"), by_hand.join("phasegate.db")];
+    let before = records.clone().map(|path| fs::read(path).unwrap());
+    for to in own
+        .chain([toml.clone(), link.clone(), pipe, hard, directory.path().to_owned()])
+        .chain(records.clone())
+    {
         let error = backup(&data, &to, Existing::Replace).unwrap_err();
         assert!(matches!(error, SqliteStoreError::NotReplaced { .. }), "{}: {error}", to.display());
     }
     assert_eq!(fs::read_to_string(&toml).unwrap(), "[server]\n");
+    assert_eq!(records.map(|path| fs::read(path).unwrap()), before);
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert!(store.place().missing().is_none(), "the record is as it was");
     store.commit(&to_version(3, "v4")).unwrap();

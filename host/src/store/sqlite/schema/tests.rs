@@ -56,7 +56,8 @@ fn a_record_that_cannot_be_put_aside_stays_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let path = of_schema_5(directory.path());
     // Where the copy is to be written there is something that cannot be removed as a file is.
-    std::fs::create_dir(directory.path().join("phasegate.db.schema-5.partial")).unwrap();
+    let partial = format!("phasegate.db.schema-5.partial-{}", std::process::id());
+    std::fs::create_dir(directory.path().join(partial)).unwrap();
     let error = SqliteStore::open(directory.path()).err().unwrap().to_string();
     assert!(error.contains("nothing in it was changed"), "{error}");
     let connection = Connection::open(&path).unwrap();
