@@ -164,7 +164,7 @@ fn set_state(
         upgrade: stored.upgrades.get(&spec.name).cloned().map(Arc::new),
         touched: stored.touched.get(&spec.name).cloned().map(Arc::new),
         quarantined: quarantined.map(|((_, change), reason)| (change.clone(), reason.clone())).collect(),
-        withdrawn: release::withdrawn_of(&spec, releases),
+        kept_back: release::kept_back_of(&spec, releases),
         words: share.words.iter().map(|(id, word)| ((*id).clone(), (*word).clone())).collect(),
         retry: stored.retries.get(&spec.name).cloned(),
         line: stored.line.clone(),

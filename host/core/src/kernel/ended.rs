@@ -32,7 +32,8 @@ pub(super) fn ended(
     // What went through the plan beside an extension that ended for itself has come as far as if there were none.
     let went_through = upgrade.state == UpgradeState::Completed
         || (!upgrade.ended.is_empty() && upgrade.state == UpgradeState::Faulted && upgrade.is_through());
-    if went_through && upgrade.purpose != Purpose::Manual && upgrade.extent != Extent::Repair {
+    let counts = upgrade.purpose != Purpose::Manual && upgrade.extent != Extent::Repair;
+    if went_through && counts && upgrade.has_shown_something() {
         for change in upgrade.open_goal().changes() {
             set.good.insert(change.component.clone(), change.to.clone());
             let model = set.stored_model(&change.component);

@@ -86,6 +86,21 @@ fn what_is_in_quarantine_or_was_cancelled_starts_on_no_new_instance() {
 }
 
 #[test]
+fn what_nobody_has_run_starts_on_no_new_instance() {
+    let mut rig = started(kept_by_the_host());
+    let skip = Decision { participation: Participation::Skip, ..decision(0) };
+    let says = |rig: &mut Rig| ["0", "1", "2"].iter().for_each(|one| rig.judge(one, skip.clone()));
+    says(&mut rig);
+    rig.start("v2");
+    for _ in 0..3 {
+        rig.pass(Duration::from_secs(1));
+        says(&mut rig);
+    }
+    assert_eq!((rig.upgrade().state, rig.upgrade().progress().successful), (UpgradeState::Completed, 0));
+    assert_eq!(with_another(rig, |_| {}).1, "v1", "everybody said skip");
+}
+
+#[test]
 fn what_is_wanted_starts_from_the_moment_that_the_last_phase_is_admitted() {
     let in_flight = |phase_of_2: u32| {
         let mut rig = started(kept_by_the_host());

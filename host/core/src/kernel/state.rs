@@ -198,8 +198,8 @@ pub struct SetState {
     pub(super) touched: Option<Arc<Upgrade>>,
     /// Versions that faulted, with the reason.
     pub quarantined: BTreeMap<Change, String>,
-    /// What was published of those of its components of which a version was withdrawn.
-    pub(super) withdrawn: BTreeMap<Component, Arc<Published>>,
+    /// What was published of those of its components of which a version was withdrawn or is in quarantine.
+    pub(super) kept_back: BTreeMap<Component, Arc<Published>>,
     /// What persons have said about single instances.
     pub words: OrdMap<InstanceId, PersonsWord>,
     /// When the latest upgrade, which faulted, is tried again.

@@ -152,13 +152,21 @@ impl Published {
         self.versions.get(&version)?.withdrawn.as_ref()
     }
 
-    /// Whether any version was withdrawn.
+    /// Whether a halted release has put a version into quarantine.
     #[must_use]
-    pub fn has_withdrawn(&self) -> bool {
-        self.versions.values().any(|version| version.withdrawn.is_some())
+    pub fn is_in_quarantine(&self, version: &Version) -> bool {
+        let version = ReleaseVersion::parse(version.as_str()).ok().and_then(|it| self.versions.get(&it));
+        version.is_some_and(|version| version.quarantined.is_some())
     }
 
-    /// What a new instance gets where a version was withdrawn: the newest older one of the same major. A newer one may
+    /// Whether any version was withdrawn or is in quarantine.
+    #[must_use]
+    pub fn keeps_back(&self) -> bool {
+        let is_kept_back = |it: &PublishedVersion| it.withdrawn.is_some() || it.quarantined.is_some();
+        self.versions.values().any(is_kept_back)
+    }
+
+    /// What a new instance gets where a version was withdrawn or is in quarantine: the newest older one of the same major. A newer one may
     /// be on its way, and comes by its release; only where there is no older one it is given at once.
     #[must_use]
     pub fn in_place_of(&self, withdrawn: &Version) -> Option<&ReleaseVersion> {

@@ -59,6 +59,15 @@ impl Upgrade {
         is_rollback || self.members.values().any(|member| member.attempt > 0) || has_lost_one()
     }
 
+    /// Whether its end says anything of the version: somebody has it, or there was nobody. Where everybody was left out,
+    /// for a skip or a hold, nobody has ever run it.
+    #[must_use]
+    pub fn has_shown_something(&self) -> bool {
+        let is_back = matches!(self.purpose, Purpose::Rollback { .. });
+        let is_empty = self.members.is_empty() && self.holds.is_empty();
+        is_back || is_empty || self.already > 0 || self.members.progress().successful > 0
+    }
+
     /// A copy without batches, members and those left out: as small for a large fleet as for a small one.
     #[must_use]
     pub fn head(&self) -> Self {

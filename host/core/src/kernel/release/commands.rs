@@ -101,16 +101,16 @@ fn publish(
 fn put(fleet: &mut Fleet, published: Published, out: &mut Out) {
     let subject = published.subject.clone();
     out.writes.push(Write::Published(subject.clone(), Some(Box::new(published.clone()))));
-    let tells = published.has_withdrawn();
-    fleet.releases.catalogue.insert(subject.clone(), Arc::new(published));
-    if !tells {
+    let keeps_back = published.keeps_back();
+    let before = fleet.releases.catalogue.insert(subject.clone(), Arc::new(published));
+    if !keeps_back && !before.is_some_and(|before| before.keeps_back()) {
         return;
     }
-    // New instances never get what was withdrawn.
+    // New instances never get what was withdrawn or is in quarantine.
     for name in fleet.names(|set| set.spec.estate.enrolment(&subject).is_some()) {
         let Some(set) = fleet.sets.get_mut(&name) else { continue };
-        let withdrawn = super::withdrawn_of(&set.spec, &fleet.releases);
-        Arc::make_mut(set).withdrawn = withdrawn;
+        let kept_back = super::kept_back_of(&set.spec, &fleet.releases);
+        Arc::make_mut(set).kept_back = kept_back;
     }
 }
 

@@ -126,9 +126,9 @@ pub(super) fn go_by(fleet: &mut Fleet, name: &ScaleSetName, next: Estate) {
     let Some(set) = fleet.change(name) else { return };
     Arc::make_mut(&mut set.spec).estate = next;
     let spec = Arc::clone(&set.spec);
-    let withdrawn = withdrawn_of(&spec, &fleet.releases);
+    let kept_back = kept_back_of(&spec, &fleet.releases);
     if let Some(set) = fleet.change(name) {
-        set.withdrawn = withdrawn;
+        set.kept_back = kept_back;
     }
     if let Some(set) = fleet.sets.get(name).cloned() {
         fleet.regions.note(&set);
@@ -154,10 +154,10 @@ pub(super) fn resolved_anew(
     resolved.collect()
 }
 
-/// What was published of those components of a set of which a version was withdrawn.
-pub(super) fn withdrawn_of(set: &ScaleSet, releases: &Releases) -> BTreeMap<Component, Arc<Published>> {
+/// What was published of those components of a set of which a version was withdrawn or is in quarantine.
+pub(super) fn kept_back_of(set: &ScaleSet, releases: &Releases) -> BTreeMap<Component, Arc<Published>> {
     let of = |one: &Enrolment| {
-        let published = releases.catalogue.get(&one.subject).filter(|it| it.has_withdrawn())?;
+        let published = releases.catalogue.get(&one.subject).filter(|it| it.keeps_back())?;
         Some((one.component.clone(), Arc::clone(published)))
     };
     set.estate.enrolments.iter().filter_map(of).collect()

@@ -43,7 +43,8 @@ impl SetState {
     /// What a new instance starts with: what last Completed, or else what the set began with. Not what is wanted, which
     /// may be in quarantine, cancelled or not yet admitted. Its phase is not known before it runs, so what is wanted
     /// counts from the moment that the last phase of a running upgrade is admitted.
-    /// Never one that was withdrawn: in its place the newest older one of its major, or else any that may be given.
+    /// Never one that was withdrawn, or that a halted release has put into quarantine, also where the set has it: in its
+    /// place the newest older one of its major, or else any that may be given.
     /// None of what the model does not have, and where there is nothing else than what was withdrawn.
     pub(in crate::kernel) fn version_of_a_new_one(&self, component: &Component) -> Option<Version> {
         let of = |change: &Version| Change { component: component.clone(), to: change.clone() };
@@ -57,7 +58,10 @@ impl SetState {
         let instead = || self.in_place_of(component, good.or(configured)?);
         let (good, configured) = (good.filter(given), configured.filter(given));
         let all = admitted.filter(given).into_iter().chain(good).chain(instead()).chain(configured);
-        let sound = all.clone().find(|version| !self.quarantined.contains_key(&of(version)));
+        let is_sound = |version: &&Version| {
+            !self.quarantined.contains_key(&of(version)) && !self.is_in_quarantine(component, version)
+        };
+        let sound = all.clone().find(is_sound);
         // Where all of them are in quarantine, the one that has worked before is the least evil.
         sound.or(good).or(configured).cloned()
     }
@@ -65,7 +69,7 @@ impl SetState {
     /// Who has withdrawn a version, and why, if somebody has.
     #[must_use]
     pub fn withdrawal(&self, component: &Component, version: &Version) -> Option<&Withdrawn> {
-        self.withdrawn.get(component)?.withdrawal(version)
+        self.kept_back.get(component)?.withdrawal(version)
     }
 
     /// What of the wanted versions was withdrawn, and what a new instance gets in its place.
@@ -79,10 +83,17 @@ impl SetState {
         self.model.changes().filter_map(of).collect()
     }
 
-    /// What a new instance gets in the place of a version that was withdrawn, or nothing if that was not.
+    /// Whether a halted release has put it into quarantine.
+    fn is_in_quarantine(&self, component: &Component, version: &Version) -> bool {
+        self.kept_back.get(component).is_some_and(|published| published.is_in_quarantine(version))
+    }
+
+    /// What a new instance gets in the place of a version that was withdrawn or is in quarantine; nothing for another one.
     fn in_place_of(&self, component: &Component, version: &Version) -> Option<&Version> {
-        let published = self.withdrawn.get(component)?;
-        published.withdrawal(version)?;
+        let published = self.kept_back.get(component)?;
+        if published.withdrawal(version).is_none() && !published.is_in_quarantine(version) {
+            return None;
+        }
         published.in_place_of(version).map(ReleaseVersion::version)
     }
 

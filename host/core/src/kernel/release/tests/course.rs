@@ -45,6 +45,22 @@ fn a_bad_version_is_stopped_where_it_was_first() {
 }
 
 #[test]
+fn what_a_halted_release_has_put_into_quarantine_starts_on_no_new_instance() {
+    let mut world = World::new();
+    let agent = change("agent", "1.1");
+    world.publish("contoso/agent", "1.1").unwrap();
+    world.until(|world| world.set("canary-a").good.get(&agent.component) == Some(&agent.to));
+    assert_eq!(world.set("canary-a").version_of_a_new_one(&agent.component), Some(agent.to.clone()));
+    // Wherever it comes from here on it fails.
+    world.broken.insert(agent.clone());
+    world.until(|world| world.is("Halted"));
+    for set in world.rig.kernel.fleet().sets() {
+        let given = set.version_of_a_new_one(&agent.component);
+        assert_eq!(given.as_ref().map(Version::as_str), Some("1.0"), "{}", set.spec.name);
+    }
+}
+
+#[test]
 fn line_246_what_is_due_together_shares_batches_and_one_failure_stops_no_other() {
     let mut world = World::new();
     world.broken.insert(change("logs", "1.1"));
