@@ -43,47 +43,89 @@ pub(in crate::drivers) fn make_folder(path: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// Opens the log for appending.
+/// Opens the log for appending; somebody may have removed its folder.
 pub(in crate::drivers) fn open_log(path: &Path) -> Result<File, OpenLogError> {
-    let opened = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    let open = || OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    let opened = open().or_else(|error| match path.parent() {
+        Some(folder) if error.kind() == io::ErrorKind::NotFound => {
+            make_folder(folder)?;
+            open()
+        }
+        Some(_) | None => Err(error),
+    });
     opened.map_err(|error| OpenLogError { path: path.to_owned(), error })
 }
 
-/// Opens the log for a new process, after setting a large one aside; with its length, which is
-/// where the output of the new process begins.
-pub(in crate::drivers) fn open_log_for_start(path: &Path) -> Result<(File, u64), OpenLogError> {
+/// Where the output of a process goes.
+#[derive(Debug)]
+pub(in crate::drivers) struct Log {
+    /// For the process.
+    pub(in crate::drivers) file: File,
+    /// Its length, which is where the output of the new process begins.
+    pub(in crate::drivers) start: u64,
+    /// For the host, which keeps it small.
+    pub(in crate::drivers) kept: Written,
+}
+
+/// Opens the log for a new process, after setting a large one aside. One that cannot be opened costs what would be in it:
+/// it is no reason to leave the instance without a process.
+///
+/// # Errors
+/// When there is not even a place to which nothing goes.
+pub(in crate::drivers) fn open_log_for_start(path: &Path) -> io::Result<Log> {
     let large = std::fs::metadata(path).is_ok_and(|found| found.len() > LOG_LEN_MAX);
     if large && let Err(error) = std::fs::rename(path, set_aside(path)) {
-        // Not a reason to leave the instance without a process.
         tracing::warn!(path = %path.display(), %error, "could not set a large log file aside");
     }
-    let file = open_log(path)?;
-    let length = file.metadata().map_or(0, |found| found.len());
-    Ok((file, length))
+    let file = match open_log(path) {
+        Ok(file) => file,
+        Err(error) => {
+            tracing::warn!("{error}; what the process prints is lost until it is started again");
+            OpenOptions::new().append(true).open("/dev/null")?
+        }
+    };
+    let start = file.metadata().map_or(0, |found| found.len());
+    Ok(Log { start, kept: Written::at(path), file })
 }
 
 /// Appends a text, after setting a large log aside.
 pub(in crate::drivers) fn append(path: &Path, text: &[u8]) -> Result<(), KeepError> {
-    let (mut log, _) = open_log_for_start(path)?;
-    Ok(log.write_all(text)?)
+    let mut log = open_log_for_start(path)?;
+    Ok(log.file.write_all(text)?)
 }
 
-/// Cuts a log file that a running process has made too large, and keeps its end beside it. What is
-/// written in between is lost: a process that writes megabytes a second is not read line by line.
-pub(in crate::drivers) fn keep_small(path: &Path) -> io::Result<()> {
-    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-    let length = file.metadata()?.len();
-    if length <= LOG_LEN_MAX {
-        return Ok(());
+/// The file into which a process writes, whatever it is called by now: somebody may have renamed or removed it, and the
+/// process goes on writing into it.
+#[derive(Debug)]
+pub(in crate::drivers) struct Written {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Written {
+    /// The file that has this name now.
+    pub(in crate::drivers) fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), file: OpenOptions::new().read(true).write(true).open(path).ok() }
     }
-    file.seek(SeekFrom::Start(length.saturating_sub(END_LEN)))?;
-    let mut end = Vec::new();
-    (&mut file).take(END_LEN).read_to_end(&mut end)?;
-    let mut aside =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(set_aside(path))?;
-    aside.write_all(&end)?;
-    // The process appends, so it goes on at the new end.
-    file.set_len(0)
+
+    /// Cuts the file when the process has made it too large, and keeps its end beside the log. What is written in between
+    /// is lost: a process that writes megabytes a second is not read line by line.
+    pub(in crate::drivers) fn keep_small(&mut self) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let length = file.metadata()?.len();
+        if length <= LOG_LEN_MAX {
+            return Ok(());
+        }
+        file.seek(SeekFrom::Start(length.saturating_sub(END_LEN)))?;
+        let mut end = Vec::new();
+        (&mut *file).take(END_LEN).read_to_end(&mut end)?;
+        let set_aside = set_aside(&self.path);
+        let aside = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&set_aside);
+        let kept = aside.and_then(|mut aside| aside.write_all(&end));
+        // The process appends, so it goes on at the new end.
+        file.set_len(0)?;
+        kept
+    }
 }
 
 fn set_aside(path: &Path) -> PathBuf {
@@ -137,12 +179,12 @@ mod tests {
     fn a_log_that_grows_too_large_is_cut_under_the_writer() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("db-1.log");
-        let (mut writer, _) = open_log_for_start(&path).unwrap();
+        let Log { file: mut writer, mut kept, .. } = open_log_for_start(&path).unwrap();
         writer.write_all(&vec![b'x'; usize::try_from(LOG_LEN_MAX).unwrap()]).unwrap();
-        keep_small(&path).unwrap();
+        kept.keep_small().unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().len(), LOG_LEN_MAX, "at the limit it stays");
         writer.write_all(b"the end\n").unwrap();
-        keep_small(&path).unwrap();
+        kept.keep_small().unwrap();
         writer.write_all(b"and on\n").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"and on\n");
         assert!(std::fs::read(temp.path().join("db-1.log.1")).unwrap().ends_with(b"the end\n"));
@@ -150,18 +192,47 @@ mod tests {
     }
 
     #[test]
+    fn a_log_that_was_renamed_or_removed_is_cut_all_the_same() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("logs/db-1.log");
+        let too_much = vec![b'x'; usize::try_from(LOG_LEN_MAX + 1).unwrap()];
+        let Log { file: mut writer, mut kept, .. } = open_log_for_start(&path).unwrap();
+        let renamed = temp.path().join("renamed");
+        std::fs::rename(&path, &renamed).unwrap();
+        writer.write_all(&too_much).unwrap();
+        kept.keep_small().unwrap();
+        assert_eq!(std::fs::metadata(&renamed).unwrap().len(), 0);
+        assert_eq!(std::fs::metadata(temp.path().join("logs/db-1.log.1")).unwrap().len(), END_LEN);
+        std::fs::remove_dir_all(temp.path().join("logs")).unwrap();
+        writer.write_all(&too_much).unwrap();
+        assert!(kept.keep_small().is_err(), "its end is kept nowhere");
+        assert_eq!(writer.metadata().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_process_begins_also_where_its_log_cannot_be_opened() {
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::write(temp.path().join("file"), "").unwrap();
+        let nowhere = temp.path().join("file/db-1.log");
+        assert!(open_log(&nowhere).is_err());
+        let mut log = open_log_for_start(&nowhere).unwrap();
+        log.file.write_all(b"lost").unwrap();
+        assert_eq!(log.start, 0);
+        log.kept.keep_small().unwrap();
+    }
+
+    #[test]
     fn a_large_log_is_set_aside_at_the_next_start() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("db-1.log");
         std::fs::write(&path, "old\n").unwrap();
-        let (mut file, start) = open_log_for_start(&path).unwrap();
+        let Log { mut file, start, .. } = open_log_for_start(&path).unwrap();
         file.write_all(b"new\n").unwrap();
         assert_eq!(start, 4);
         assert_eq!(tail(&path, start), "new");
 
         File::options().write(true).open(&path).unwrap().set_len(LOG_LEN_MAX + 1).unwrap();
-        let (_, start) = open_log_for_start(&path).unwrap();
-        assert_eq!(start, 0);
+        assert_eq!(open_log_for_start(&path).unwrap().start, 0);
         assert_eq!(std::fs::metadata(temp.path().join("db-1.log.1")).unwrap().len(), LOG_LEN_MAX + 1);
     }
 

@@ -12,6 +12,7 @@ use super::error::ProcessError;
 use super::instance::InstanceKey;
 use crate::clock::Clock;
 use crate::drivers::local::kept::{self, About, Kept};
+use crate::drivers::local::output::{Log, Written};
 use crate::drivers::local::{GuardLink, Leader, StartError, Starting, StillAliveError, describe, output};
 use phasegate_core::domain::{Timestamp, Version};
 
@@ -23,6 +24,8 @@ pub(super) struct Running {
     pub(super) version: Version,
     /// Where its output goes.
     pub(super) log: PathBuf,
+    /// What that was when it began.
+    pub(super) written: Written,
     /// When it was started, or adopted.
     pub(super) started_at: Timestamp,
     output_start: u64,
@@ -33,18 +36,20 @@ pub(super) struct Coming {
     starting: Starting,
     prepared: Prepared,
     output_start: u64,
+    written: Written,
 }
 
 impl Running {
     /// Starts a process.
     pub(super) fn spawn(prepared: Prepared, guard: &GuardLink, clock: &Clock) -> Result<Self, ProcessError> {
-        let (log, output_start) = output::open_log_for_start(&prepared.log)?;
         let failed = |error: io::Error| StartError { program: prepared.program.clone(), error };
+        let Log { file: log, start: output_start, kept: written } =
+            output::open_log_for_start(&prepared.log).map_err(failed)?;
         let mut command = prepared.command.to_spawn(&prepared.program);
         command.stdout(log.try_clone().map_err(failed)?).stderr(log);
         let leader = Leader::spawn(&mut command, guard).map_err(failed)?;
         let Prepared { version, log, .. } = prepared;
-        Ok(Self { leader, version, log, started_at: clock.now(), output_start })
+        Ok(Self { leader, version, log, written, started_at: clock.now(), output_start })
     }
 
     /// Starts a process that is to outlive this host.
@@ -53,7 +58,9 @@ impl Running {
         (scale_set, instance): &InstanceKey,
         folder: &Path,
     ) -> Result<Coming, ProcessError> {
-        let (log, output_start) = output::open_log_for_start(&prepared.log)?;
+        let failed = |error: io::Error| StartError { program: prepared.program.clone(), error };
+        let Log { file: log, start: output_start, kept: written } =
+            output::open_log_for_start(&prepared.log).map_err(failed)?;
         let about = About {
             scale_set: scale_set.clone(),
             instance: instance.clone(),
@@ -62,16 +69,16 @@ impl Running {
             output_start,
         };
         let record = kept::path(folder, scale_set, instance);
-        let failed = |error: io::Error| StartError { program: prepared.program.clone(), error };
         let starting =
             Leader::keep((&prepared.command, &prepared.program), log, &about, &record).map_err(failed)?;
-        Ok(Coming { starting, prepared, output_start })
+        Ok(Coming { starting, prepared, output_start, written })
     }
 
     /// One that a host before this one has started.
     pub(super) fn adopted(leader: Leader, kept: &Kept, log: PathBuf, clock: &Clock) -> Self {
         let About { version, output_start, .. } = kept.about.clone();
-        Self { leader, version, log, started_at: clock.now(), output_start }
+        let written = Written::at(&log);
+        Self { leader, version, log, written, started_at: clock.now(), output_start }
     }
 
     /// The guard ends it when this host is killed.
@@ -115,9 +122,9 @@ impl Running {
 impl Coming {
     /// The process, once it runs.
     pub(super) async fn begun(self, clock: &Clock) -> Result<Running, ProcessError> {
-        let Self { starting, prepared, output_start } = self;
+        let Self { starting, prepared, output_start, written } = self;
         let Prepared { program, version, log, .. } = prepared;
         let leader = starting.begun().await.map_err(|error| StartError { program, error })?;
-        Ok(Running { leader, version, log, started_at: clock.now(), output_start })
+        Ok(Running { leader, version, log, written, started_at: clock.now(), output_start })
     }
 }

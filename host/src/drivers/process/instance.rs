@@ -156,7 +156,7 @@ impl Life {
                 match tokio::time::timeout(LOG_LOOK_EVERY, running.exited()).await {
                     Ok(how) => return Event::Exited(how),
                     Err(_) => {
-                        if let Err(error) = output::keep_small(&running.log) {
+                        if let Err(error) = running.written.keep_small() {
                             tracing::debug!(log = %running.log.display(), %error, "could not be cut");
                         }
                     }
@@ -235,7 +235,6 @@ impl Task {
         command.environment.insert(listener::INSTANCE.to_owned(), mark.clone());
         let program = command.resolve(search_path)?;
         let log = output::log_path(log_dir, &request.scale_set, &request.instance.id);
-        output::open_log(&log)?;
         let port = request.instance.address.port;
         Ok(Prepared { program, command, log, version: request.version.clone(), mark, port })
     }
