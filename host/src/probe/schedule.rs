@@ -31,6 +31,13 @@ impl Slot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
 
+#[cfg(test)]
+impl Ticket {
+    pub(super) fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// The scale set of a target, as a small number. Places for running probes are shared by scale set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Group(pub(super) u32);

@@ -60,6 +60,8 @@ pub(super) struct Lines {
 }
 
 struct Open {
+    /// Where it leads.
+    to: SocketAddr,
     /// None where it was closed while nobody was asked.
     line: Option<Box<Line>>,
     /// None while nobody is asked.
@@ -70,7 +72,6 @@ struct Asking {
     ticket: Ticket,
     question: Arc<Question>,
     before: Option<Arc<Raw>>,
-    to: SocketAddr,
     deadline: Instant,
 }
 
@@ -111,9 +112,10 @@ impl Lines {
         let deadline = now + question.settings.timeout;
         let asking = |line| {
             let (question, before) = (Arc::clone(question), before.cloned());
-            Open { line: Some(line), asking: Some(Asking { ticket, question, before, to, deadline }) }
+            Open { to, line: Some(line), asking: Some(Asking { ticket, question, before, deadline }) }
         };
-        if let Some((place, line)) = kept.and_then(|place| Some((place, self.again(question, place)?))) {
+        if let Some((place, line)) = kept.and_then(|place| Some((place, self.again((question, to), place)?)))
+        {
             self.put(place, asking(line));
             self.deadlines.insert((deadline, place));
             return Began::At(place);
@@ -139,9 +141,11 @@ impl Lines {
         Began::At(place)
     }
 
-    /// A connection that was kept, with the next request on its way. One that is of no use any more is closed.
-    fn again(&mut self, question: &Question, place: Place) -> Option<Box<Line>> {
-        let line = self.all.get_mut(place.0).and_then(Option::as_mut).and_then(|open| open.line.take());
+    /// A connection that was kept, with the next request on its way. One that is of no use any more is closed: also
+    /// one that leads elsewhere than its target's name does by now.
+    fn again(&mut self, (question, to): (&Question, SocketAddr), place: Place) -> Option<Box<Line>> {
+        let open = self.all.get_mut(place.0).and_then(Option::as_mut).filter(|open| open.to == to);
+        let line = open.and_then(|open| open.line.take());
         let looked = self.looked;
         let usable = line.and_then(|mut line| {
             // What has not been looked at may be an end, or something unasked.
@@ -177,7 +181,7 @@ impl Lines {
     /// Something happened on a socket. Gives the probe when it has ended.
     pub(super) fn advance(&mut self, token: Token) -> Option<Over> {
         let place = Place(token.0);
-        let Open { line, asking } = self.all.get_mut(place.0)?.as_mut()?;
+        let Open { line, asking, .. } = self.all.get_mut(place.0)?.as_mut()?;
         let Some(Asking { question, before, .. }) = asking else {
             // Its peer has closed it, or says something unasked: none may follow on it.
             line.take_if(|line| !line.is_quiet());
@@ -216,8 +220,8 @@ impl Lines {
     /// A connection that was kept was closed meanwhile: once more on a new one, in what is left of the time.
     fn renew(&mut self, place: Place) -> Option<Progress> {
         let open = self.all.get_mut(place.0)?.as_mut()?;
-        let Asking { question, to, .. } = open.asking.as_ref()?;
-        let mut line = match Line::open(question, *to) {
+        let Asking { question, .. } = open.asking.as_ref()?;
+        let mut line = match Line::open(question, open.to) {
             Ok(line) => Box::new(line),
             Err(error) => return Some(Progress::Ended(Err(error), None)),
         };
@@ -286,4 +290,76 @@ fn register(registry: &Registry, line: &mut Line, place: Place) -> io::Result<()
 /// What can be waited for, and a registry of it for the sockets.
 pub(super) fn registry(poll: &mio::Poll) -> io::Result<Registry> {
     poll.registry().try_clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::http;
+    use crate::probe::testing::{PATIENCE, settings};
+    use mio::{Events, Poll};
+    use phasegate_core::domain::{Address, HealthSettings, ProbeConnection, ProbeProtocol};
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
+    /// Says who it is, to everybody, on connections that stay.
+    fn server(name: &'static str) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let serve = move |mut stream: std::net::TcpStream| {
+            while stream.read(&mut [0; 4096]).is_ok_and(|length| length > 0) {
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len());
+                if stream.write_all(answer.as_bytes()).is_err() {
+                    return;
+                }
+            }
+        };
+        thread::spawn(move || {
+            listener.incoming().flatten().for_each(|stream| drop(thread::spawn(move || serve(stream))))
+        });
+        address
+    }
+
+    /// Asks there, on a connection that was kept if there is one; what was answered, and the connection.
+    fn asked(
+        lines: &mut Lines,
+        poll: &mut Poll,
+        to: SocketAddr,
+        kept: Option<Place>,
+    ) -> (String, Option<Place>) {
+        let settings =
+            Arc::new(HealthSettings { connection: ProbeConnection::Keep, ..settings(ProbeProtocol::Http) });
+        let endpoint = Address { host: "db.example".to_owned(), port: 80 };
+        let request = Some(http::request(&endpoint, &settings).unwrap());
+        let question = Arc::new(Question { endpoint, at: None, request, settings });
+        let call = Call { question: &question, before: None, to, kept };
+        assert!(matches!(lines.open(Ticket::numbered(1), &call, Instant::now()), Began::At(_)));
+        let mut events = Events::with_capacity(16);
+        loop {
+            poll.poll(&mut events, Some(PATIENCE)).unwrap();
+            assert!(!events.is_empty(), "nobody answers");
+            for event in &events {
+                if let Some(Over { came: Came::This(Ok(response), _), kept, .. }) =
+                    lines.advance(event.token())
+                {
+                    return (String::from_utf8(response.body).unwrap(), kept);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_connection_is_kept_for_as_long_as_the_name_leads_there() {
+        let mut poll = Poll::new().unwrap();
+        let mut lines = Lines::new(registry(&poll).unwrap());
+        let (before, after) = (server("before"), server("after"));
+        let (said, kept) = asked(&mut lines, &mut poll, before, None);
+        let first = kept.unwrap();
+        assert_eq!(said, "before");
+        let (said, kept) = asked(&mut lines, &mut poll, before, kept);
+        assert_eq!((said.as_str(), kept), ("before", Some(first)));
+        let (said, _) = asked(&mut lines, &mut poll, after, kept);
+        assert_eq!(said, "after");
+    }
 }
