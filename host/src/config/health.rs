@@ -89,9 +89,9 @@ pub(super) const HEALTH: Section<Health> = Section {
         .bounds("`keep` only with http")
         .doc(
             "`keep` asks again on the connection of the probe before, which is less work for both sides. It is \
-             made anew for each life of an instance, when its name leads elsewhere by now, and when it was closed meanwhile. A \
-             connection can outlive the \
-             listener: one that is made for each probe finds out what a new client would meet",
+             made anew for each life of an instance, when its name leads elsewhere by now, and when it was closed \
+             meanwhile. A connection can outlive the listener: one that is made for each probe finds out what a new \
+             client would meet",
         ),
         Key::<Health>::optional(
             "port",
