@@ -178,6 +178,7 @@ fn set_state(
         answers: Vec::new(),
         dirty: true,
         wake_at: None,
+        stepped_at: now.at,
         spec: Arc::new(spec),
         kept_running: driver.custody,
         listed,

@@ -49,7 +49,7 @@ pub(super) fn look(
         let seen = (all, stepped.clone());
         out.stepped.push(Stepped::new(before, Arc::clone(&upgrade), seen, (set, now)));
     }
-    set.wake_at = stepped.wake_at;
+    (set.wake_at, set.stepped_at) = (stepped.wake_at, now.at);
     trail::step(&upgrade, &before, &stepped, set, now, out);
     record(&upgrade, &stepped, out);
     let (actions, waits_for_zone) = (stepped.actions, stepped.waits_for_zone);
