@@ -416,6 +416,9 @@ mutant hooks-after-is-not-run-again rollout/hooks.rs 'let is_over = stop.is_none
 mutant gone-leaves-at-once kernel/members.rs 'upgrade.members.get(id).is_some_and(Member::is_in_hand);
     let waits' 'upgrade.members.get(id).is_some_and(|_| false);
     let waits'
+mutant gone-at-a-start-leaves-at-once kernel/members/in_hand.rs '.filter(|member| member.is_in_hand());' '.filter(|member| false && member.is_in_hand());'
+mutant gone-at-a-start-is-nowhere kernel/look.rs 'members::in_hand::remember(set, Arc::make_mut(&mut upgrade), &stepped.changed);' 'let _ = members::in_hand::changed;'
+mutant wake-is-lost kernel/state.rs 'self.wake_at.into_iter().chain(due)' 'None.into_iter().chain(due)'
 mutant silent-is-forgotten rollout/reasked.rs 'upgrade.reask.extend(heard);' ''
 mutant hooks-batch-goes-on rollout/hooks.rs 'if let Some(reason) = failed.filter(|_| !upgrade.cancel_requested) {' 'if let Some(reason) = failed.filter(|_| false) {'
 mutant hooks-batch-stays-open rollout/hooks.rs 'upgrade.hooked.before == Some(upgrade.current) && begin(upgrade, BatchHook::AfterNothing, out)' 'false'

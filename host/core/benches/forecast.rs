@@ -23,6 +23,10 @@ use phasegate_core::sim::forecast::{
 /// Fleets of the table.
 const FLEETS: [usize; 3] = [10_000, 100_000, 1_000_000];
 
+fn gate(deadline: u64) -> HealthGate {
+    HealthGate { wait: Duration::ZERO, stable_for: Duration::ZERO, deadline: Duration::from_secs(deadline) }
+}
+
 fn setup(instances: usize) -> Setup {
     let span = |low, high| Span { low: Duration::from_secs(low), high: Duration::from_secs(high) };
     let interval = Duration::from_secs(5);
@@ -39,32 +43,10 @@ fn setup(instances: usize) -> Setup {
         }),
         regions: 1,
         rules: UpgradePolicy {
-            rolling: RollingUpgradePolicy {
-                max_batch_instance_percent: Percent::clamped(20),
-                max_unhealthy_instance_percent: Percent::clamped(20),
-                max_unhealthy_upgraded_instance_percent: Percent::clamped(20),
-                pause_time_between_batches: Duration::ZERO,
-                enable_cross_zone_upgrade: false,
-                prioritize_unhealthy_instances: false,
-                max_surge: false,
-                batch_of: phasegate_core::domain::BatchOf::Set,
-                batches: Vec::new(),
-            },
-            gate: HealthGate {
-                wait: Duration::ZERO,
-                stable_for: Duration::ZERO,
-                deadline: Duration::from_secs(300),
-            },
-            failure: FailureRules::default(),
-            checkpoints: Checkpoints::default(),
             decisions: Decisions::Snapshot,
-            urgency: Default::default(),
             defer_max: Duration::from_secs(600),
-            bake: None,
-            hooks: phasegate_core::domain::HookKinds::default(),
-            round_trip: false,
-            timeouts: phasegate_core::domain::Timeouts::default(),
             prepare_max: prepare_max(Duration::from_secs(10), 1, interval, interval),
+            ..UpgradePolicy::plain(RollingUpgradePolicy::plain(Percent::clamped(20)), gate(300))
         },
         freeze: FreezeWindows::default(),
         health: FoldSettings {

@@ -129,17 +129,7 @@ fn target<D>(
     instance: &Instance,
     (timeout, version, desired_version): (Option<Duration>, Option<Version>, Option<Version>),
 ) -> Target {
-    let facts = InstanceFacts {
-        id: instance.id.clone(),
-        scale_set: set.name.clone(),
-        region: instance.region.clone(),
-        zone: instance.zone.clone(),
-        fault_domain: instance.fault_domain,
-        update_domain: instance.update_domain,
-        version,
-        desired_version,
-        labels: instance.labels.clone(),
-    };
+    let facts = InstanceFacts::of(instance, &set.name, (version, desired_version));
     let timeout = timeout.unwrap_or(set.health.timeout);
     let settings = Arc::new(HealthSettings { timeout, ..set.health.clone() });
     let (plugin, address) = (set.plugin.clone(), instance.address.clone());

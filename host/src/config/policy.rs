@@ -437,31 +437,9 @@ fn check_gate(gate: &mut GateKeys, given: &mut Given<'_>) {
 
 impl Policy {
     pub(super) fn blank() -> Self {
-        let none = Percent::clamped(0);
-        let rules = UpgradePolicy {
-            rolling: RollingUpgradePolicy {
-                max_batch_instance_percent: none,
-                max_unhealthy_instance_percent: none,
-                max_unhealthy_upgraded_instance_percent: none,
-                pause_time_between_batches: Duration::ZERO,
-                enable_cross_zone_upgrade: false,
-                prioritize_unhealthy_instances: false,
-                max_surge: false,
-                batch_of: phasegate_core::domain::BatchOf::Set,
-                batches: Vec::new(),
-            },
-            gate: HealthGate { wait: Duration::ZERO, stable_for: Duration::ZERO, deadline: Duration::ZERO },
-            failure: FailureRules::default(),
-            checkpoints: Checkpoints::default(),
-            decisions: Decisions::default(),
-            bake: None,
-            hooks: phasegate_core::domain::HookKinds::default(),
-            round_trip: false,
-            timeouts: Timeouts::default(),
-            urgency: Default::default(),
-            defer_max: Duration::ZERO,
-            prepare_max: Duration::ZERO,
-        };
+        let at_once =
+            HealthGate { wait: Duration::ZERO, stable_for: Duration::ZERO, deadline: Duration::ZERO };
+        let rules = UpgradePolicy::plain(RollingUpgradePolicy::plain(Percent::clamped(0)), at_once);
         let (gate, bake) = (GateKeys::default(), BakeKeys::default());
         let mode = UpgradeMode::Manual;
         Self { rules, gate, bake, mode, retry: None, freeze: FreezeWindows::default() }

@@ -83,17 +83,8 @@ fn port_alone(config: &Config, plugin: &PluginName) -> Option<(usize, Observatio
     let mut sets = config.scale_sets.iter().enumerate();
     let (at, set) = sets.find(|(_, set)| set.plugin == *plugin && set.health.is_port_alone())?;
     let instance = set.instances.values().next()?;
-    let facts = InstanceFacts {
-        id: instance.id.clone(),
-        scale_set: set.name.clone(),
-        region: instance.region.clone(),
-        zone: instance.zone.clone(),
-        fault_domain: instance.fault_domain,
-        update_domain: instance.update_domain,
-        version: Some(set.model.version.clone()),
-        desired_version: Some(set.model.version.clone()),
-        labels: instance.labels.clone(),
-    };
+    let runs = Some(set.model.version.clone());
+    let facts = InstanceFacts::of(instance, &set.name, (runs.clone(), runs));
     let open = Response { status: 0, headers: Vec::new(), body: Vec::new() };
     let observation = Observation {
         instance: Arc::new(facts),

@@ -13,7 +13,8 @@ pub struct Waiting {
     pub code: WaitingCode,
     /// One line for people, with what helps.
     pub text: String,
-    /// Since when, RFC 3339, UTC; null in the moment before that is recorded.
+    /// Since when, RFC 3339, UTC. In the moment before that is recorded, when the upgrade looked last; null only of an
+    /// upgrade of the past.
     pub since: Option<String>,
     /// Until when at the latest, RFC 3339, UTC; null where that is open.
     pub until: Option<String>,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::decision::Outcome;
+use super::fleet::Instance;
 use super::ids::{ScaleSetName, Version};
 use super::instance_id::InstanceId;
 use super::time::Timestamp;
@@ -32,6 +33,30 @@ pub struct InstanceFacts {
     pub desired_version: Option<Version>,
     /// Labels by name.
     pub labels: BTreeMap<String, String>,
+}
+
+impl InstanceFacts {
+    /// What a plugin may know of an instance of a set that runs one version and is to run another.
+    #[must_use]
+    pub fn of(
+        instance: &Instance,
+        scale_set: &ScaleSetName,
+        (version, desired_version): (Option<Version>, Option<Version>),
+    ) -> Self {
+        let Instance { id, address: _, region, zone, update_domain, fault_domain, labels, protection: _ } =
+            instance;
+        Self {
+            id: id.clone(),
+            scale_set: scale_set.clone(),
+            region: region.clone(),
+            zone: zone.clone(),
+            fault_domain: *fault_domain,
+            update_domain: *update_domain,
+            version,
+            desired_version,
+            labels: labels.clone(),
+        }
+    }
 }
 
 /// A complete HTTP response; for tcp an opened connection: status 0, nothing else.

@@ -71,6 +71,25 @@ pub struct RollingUpgradePolicy {
     pub batches: Vec<BatchSize>,
 }
 
+impl RollingUpgradePolicy {
+    /// All three limits at one share, and of everything else what holds where nobody has said anything: no pause, one
+    /// zone at a time, no order of its own, nothing created.
+    #[must_use]
+    pub fn plain(share: Percent) -> Self {
+        Self {
+            max_batch_instance_percent: share,
+            max_unhealthy_instance_percent: share,
+            max_unhealthy_upgraded_instance_percent: share,
+            pause_time_between_batches: Duration::ZERO,
+            enable_cross_zone_upgrade: false,
+            prioritize_unhealthy_instances: false,
+            max_surge: false,
+            batch_of: BatchOf::Set,
+            batches: Vec::new(),
+        }
+    }
+}
+
 /// What the share of a batch is a share of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,4 +1,4 @@
-//! A whole policy and whole health settings for tests: the one place that a new rule has to be added to.
+//! A whole policy and whole health settings for tests.
 //!
 //! A test names what it cares about and takes the rest from here, such as
 //! `UpgradePolicy { decisions: Decisions::Live, ..upgrade_policy(limits(20)) }`.
@@ -6,24 +6,13 @@
 use std::time::Duration;
 
 use super::{
-    Checkpoints, Decisions, FailureRules, HealthGate, HealthSettings, Percent, ProbeConnection,
-    ProbeProtocol, Profile, RollingUpgradePolicy, Timeouts, UpgradePolicy,
+    Decisions, HealthGate, HealthSettings, Percent, ProbeConnection, ProbeProtocol, Profile,
+    RollingUpgradePolicy, UpgradePolicy,
 };
 
 /// All three limits at `percent` %; no pause, no order of its own, nothing created.
 pub(crate) fn limits(percent: u8) -> RollingUpgradePolicy {
-    let percent = Percent::clamped(u64::from(percent));
-    RollingUpgradePolicy {
-        max_batch_instance_percent: percent,
-        max_unhealthy_instance_percent: percent,
-        max_unhealthy_upgraded_instance_percent: percent,
-        pause_time_between_batches: Duration::ZERO,
-        enable_cross_zone_upgrade: false,
-        prioritize_unhealthy_instances: false,
-        max_surge: false,
-        batch_of: super::BatchOf::Set,
-        batches: Vec::new(),
-    }
+    RollingUpgradePolicy::plain(Percent::clamped(u64::from(percent)))
 }
 
 /// A gate that looks at once, believes what it sees first, and waits so many seconds for it.
@@ -34,18 +23,10 @@ pub(crate) fn gate(deadline: u64) -> HealthGate {
 /// A whole policy around limits: a gate of 300 s, no checkpoints, decisions as they were at the snapshot.
 pub(crate) fn upgrade_policy(rolling: RollingUpgradePolicy) -> UpgradePolicy {
     UpgradePolicy {
-        rolling,
-        gate: gate(300),
-        failure: FailureRules::default(),
-        checkpoints: Checkpoints::default(),
         decisions: Decisions::Snapshot,
-        bake: None,
-        hooks: Default::default(),
-        round_trip: false,
-        timeouts: Timeouts::default(),
-        urgency: Default::default(),
         defer_max: Duration::from_secs(1800),
         prepare_max: Duration::from_secs(60),
+        ..UpgradePolicy::plain(rolling, gate(300))
     }
 }
 

@@ -49,3 +49,25 @@ pub struct UpgradePolicy {
     /// after a restart of the host. See [`HealthSettings::prepare_max`](super::HealthSettings::prepare_max).
     pub prepare_max: Duration,
 }
+
+impl UpgradePolicy {
+    /// These limits and this gate, and nothing beside them: no checkpoint, no hook, no bake, no limit of time, and nobody
+    /// is waited for who has not been judged or says "not now".
+    #[must_use]
+    pub fn plain(rolling: RollingUpgradePolicy, gate: HealthGate) -> Self {
+        Self {
+            rolling,
+            gate,
+            failure: FailureRules::default(),
+            checkpoints: Checkpoints::default(),
+            decisions: Decisions::default(),
+            bake: None,
+            hooks: HookKinds::default(),
+            timeouts: Timeouts::default(),
+            round_trip: false,
+            urgency: Urgency::default(),
+            defer_max: Duration::ZERO,
+            prepare_max: Duration::ZERO,
+        }
+    }
+}

@@ -132,6 +132,10 @@ fn set_state(
     let held_back = held_back.map(|(id, _)| (*id).clone()).collect();
     let listed = Arc::new(std::mem::take(&mut spec.instances));
     spec.instances = super::discovered::together(&listed, &discovered);
+    let with_row = share.memberships.iter().map(|(id, _)| *id).collect();
+    let unlisted = members::in_hand::unlisted(stored.upgrades.get(&spec.name), &spec.instances, &with_row);
+    let put_off: Vec<InstanceId> = unlisted.iter().map(|instance| instance.id.clone()).collect();
+    spec.instances.extend(unlisted.into_iter().map(|instance| (instance.id.clone(), instance)));
     let (model, good, said_anew) = model(&spec, stored, out);
     let quarantined = stored.quarantined.iter().filter(|((set, _), _)| *set == spec.name);
     let mut state = SetState {
@@ -174,6 +178,7 @@ fn set_state(
         answers: Vec::new(),
         dirty: true,
         wake_at: None,
+        stepped_at: now.at,
         spec: Arc::new(spec),
         kept_running: driver.custody,
         listed,
@@ -183,6 +188,7 @@ fn set_state(
         on_failure,
     };
     instances(&mut state, share, now, out);
+    members::in_hand::leave_later(&mut state, &put_off, out);
     members::reconfigured(&mut state, now, out);
     orphans(&mut state, out);
     if said_anew == SaidAnew::Yes {

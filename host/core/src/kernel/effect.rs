@@ -201,23 +201,12 @@ impl Announced {
     /// As the prober wants it.
     #[must_use]
     pub fn target(&self) -> Target {
-        let Instance { id, address, region, zone, update_domain, fault_domain, labels, protection: _ } =
-            &*self.instance;
-        let facts = InstanceFacts {
-            id: id.clone(),
-            scale_set: self.set.name.clone(),
-            region: region.clone(),
-            zone: zone.clone(),
-            fault_domain: *fault_domain,
-            update_domain: *update_domain,
-            version: self.version.clone(),
-            desired_version: self.wanted.clone(),
-            labels: labels.clone(),
-        };
+        let versions = (self.version.clone(), self.wanted.clone());
+        let facts = InstanceFacts::of(&self.instance, &self.set.name, versions);
         Target {
             plugin: self.set.plugin.clone(),
             facts: Arc::new(facts),
-            address: address.clone(),
+            address: self.instance.address.clone(),
             settings: Arc::new(self.set.health.clone()),
             epoch: self.epoch,
         }

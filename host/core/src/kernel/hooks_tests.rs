@@ -15,6 +15,7 @@ use crate::record::audit::Wait;
 use crate::rollout::{Member, UpgradeState, Wish};
 
 mod ended;
+mod unlisted;
 
 const FAILS: Result<(), &str> = Err("exit code 1");
 

@@ -11,7 +11,7 @@ use super::state::{Fleet, SetState};
 use super::trail::{self, Before};
 use super::watched::Stepped;
 use super::zones::Waits;
-use super::{doubts, ended, hooks, sight, surge, zones};
+use super::{doubts, ended, hooks, members, sight, surge, zones};
 use crate::domain::{Now, ScaleSetName};
 use crate::record::Write;
 use crate::rollout::{Action, Event, Extent, Step, Upgrade, step};
@@ -44,11 +44,12 @@ pub(super) fn look(
     let before = Before::of(&upgrade);
     let unstepped = out.keeps_steps().then(|| Arc::clone(&upgrade));
     let stepped = step(Arc::make_mut(&mut upgrade), &set.view(now), &all, now.at);
+    members::in_hand::remember(set, Arc::make_mut(&mut upgrade), &stepped.changed);
     if let Some(before) = unstepped {
         let seen = (all, stepped.clone());
         out.stepped.push(Stepped::new(before, Arc::clone(&upgrade), seen, (set, now)));
     }
-    set.wake_at = stepped.wake_at;
+    (set.wake_at, set.stepped_at) = (stepped.wake_at, now.at);
     trail::step(&upgrade, &before, &stepped, set, now, out);
     record(&upgrade, &stepped, out);
     let (actions, waits_for_zone) = (stepped.actions, stepped.waits_for_zone);

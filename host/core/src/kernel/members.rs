@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 
+pub(super) mod in_hand;
+
 use super::done::{after_failure, runs_what_was_wanted};
 use super::effect::{Delete, Effect};
 use super::event::{Deleted, Done};
@@ -53,6 +55,7 @@ pub(super) fn go_over(
     for id in &differs.added {
         add(set, id, may_touch, now, out);
     }
+    in_hand::changed(set, &differs.changed, out);
     let Differs { added, removed, changed } = differs;
     let [added, removed, changed] = [added, removed, changed].map(Several::of);
     out.audit(About::set(name), by.clone(), What::Members { added, removed, changed }, now);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::testing::*;
 use super::{Command, SetConfig};
 use crate::domain::*;
-use crate::plan::HoldReason;
+use crate::plan::{Hold, HoldReason};
 use crate::rollout::{MemberState, UpgradeState, Waiting, Wish, waiting_now};
 
 /// The host keeps its instances running.
@@ -132,14 +132,6 @@ fn who_vanishes_is_named_and_no_failure_of_the_rest() {
             set.spec.instances.remove(&id(gone));
         }
         let mut rig = rig.restart();
-        assert!(
-            rig.upgrade()
-                .holds
-                .iter()
-                .any(|hold| hold.instance == id(gone) && hold.reason == HoldReason::Vanished)
-        );
-        let told = |line: String| line.contains("removed from the configuration");
-        assert!(rig.disk.trail().any(|entry| told(entry.to_string())));
         for _ in 0..20 {
             for asked in rig.questions() {
                 let runs = asked.expected.clone().unwrap_or_else(|| version("v1"));
@@ -153,6 +145,10 @@ fn who_vanishes_is_named_and_no_failure_of_the_rest() {
                 rig.judge(instance, decision(0));
             }
         }
+        let is_named = |hold: &Hold| hold.instance == id(gone) && hold.reason == HoldReason::Vanished;
+        assert!(rig.upgrade().holds.iter().any(is_named), "{gone}");
+        let told = |line: String| line.contains("removed from the configuration");
+        assert!(rig.disk.trail().any(|entry| told(entry.to_string())), "{gone}");
         let progress = rig.upgrade().progress();
         assert_eq!(
             (rig.upgrade().state, progress.successful, progress.failed),

@@ -218,6 +218,8 @@ pub struct SetState {
     pub(super) dirty: bool,
     /// When the upgrade wants to look again.
     pub(super) wake_at: Option<Timestamp>,
+    /// When the upgrade has looked last.
+    pub(super) stepped_at: Timestamp,
 }
 
 impl SetState {
@@ -367,7 +369,7 @@ impl SetState {
     }
 
     /// When something of the set is due.
-    pub(super) fn next_due(&self) -> Option<Timestamp> {
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
         let due = self.due.get_min().map(|(at, _)| *at);
         let look = self.look_due.get_min().map(|(at, _)| *at);
         // What an upgrade has not heard is due at once.

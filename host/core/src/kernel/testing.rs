@@ -220,7 +220,8 @@ impl Rig {
     /// A probe of each instance that no driver is busy with begins now and finds it healthy.
     pub(crate) fn everybody_answers(&mut self) {
         for instance in ["0", "1", "2"] {
-            if self.instance(instance).busy.is_empty() {
+            let there = self.set().instance(&id(instance));
+            if there.is_some_and(|there| there.busy.is_empty()) {
                 self.judge(instance, decision(0));
             }
         }

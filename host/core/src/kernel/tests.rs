@@ -319,7 +319,9 @@ fn what_is_in_flight_and_leaves_the_configuration_leaves_the_upgrade() {
     let mut config = strict();
     config.spec.instances.remove(&id("0"));
     let mut host = Host::boot(config, host.disk, host.now);
-    host.turn(Vec::new());
+    let (operation, wanted) = host.ensured("0").expect("what was with its driver is repeated");
+    assert_eq!(wanted, version("v2"));
+    host.turn(vec![done(0, operation, Ok(wanted))]);
     let upgrade = host.set().upgrade.clone().unwrap();
     assert!(upgrade.is_active() && upgrade.members.in_flight().next().is_none(), "{:?}", upgrade.stage);
     assert!(upgrade.holds.iter().any(|hold| hold.instance == id("0")), "it is no failure, and it is named");

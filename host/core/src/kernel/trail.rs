@@ -6,8 +6,8 @@ use super::effect::Used;
 use super::out::{About, Out};
 use super::state::{Ground, SetState};
 use crate::domain::{By, Change, Decisions, Direction, InstanceId, Now, Phase, PhaseName};
-use crate::plan::{Standing, is_answered};
-use crate::record::audit::{Admission, Entry, Stamp, What, Word};
+use crate::plan::{Hold, HoldReason, Standing, is_answered};
+use crate::record::audit::{Admission, Entry, Leaves, Stamp, What, Word};
 use crate::rollout::{Member, MemberState, Part, PartState, Stage, Step, Trip, Upgrade};
 
 /// What must be known of an upgrade before a step, to tell what the step changed.
@@ -63,6 +63,9 @@ pub(super) fn step(
     if before.planned {
         changed_minds(upgrade, before, set, now, out);
     }
+    for id in stepped.changed.iter().filter(|id| has_left(upgrade, id)) {
+        out.audit(About::upgrade(upgrade, Some(id)), By::host(), What::Leaves { why: Leaves::Removed }, now);
+    }
     let changed = by_batch(upgrade, &stepped.changed);
     let ended = before.batches_ended..batches_ended(upgrade);
     let begins = Some(upgrade.current).filter(|_| !stepped.admitted.is_empty());
@@ -96,6 +99,12 @@ pub(super) fn step(
         let what = What::End { state: upgrade.state, because };
         out.audit(About::upgrade(upgrade, None), By::host(), what, now);
     }
+}
+
+/// Whether somebody left an upgrade whom nobody lists any more, once nothing was in hand for them.
+fn has_left(upgrade: &Upgrade, id: &InstanceId) -> bool {
+    let is_it = |hold: &Hold| hold.instance == *id && hold.reason == HoldReason::Vanished;
+    upgrade.members.get(id).is_none() && upgrade.holds.iter().any(is_it)
 }
 
 /// Members that a step has changed, by the index of their batch.

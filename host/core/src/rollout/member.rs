@@ -13,7 +13,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Change, Component, Direction, Moment, OnInstanceFailure, Timestamp, Version};
+use crate::domain::{Change, Component, Direction, Instance, Moment, OnInstanceFailure, Timestamp, Version};
 
 use super::hooks::Hooked;
 use super::part::{Part, PartState, Restored, failure};
@@ -228,6 +228,10 @@ pub struct Member {
     /// Whether it stays.
     #[serde(default, skip_serializing_if = "Stay::is_yes")]
     pub stay: Stay,
+    /// What it is while a driver or a hook is at work for it: a host that starts finishes that, also where nobody lists it
+    /// any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed_as: Option<Box<Instance>>,
     /// How it stands.
     pub state: MemberState,
 }
@@ -244,6 +248,7 @@ impl Member {
             trip: Trip::None,
             hooked: Hooked::default(),
             stay: Stay::Yes,
+            listed_as: None,
             state: MemberState::Pending,
         }
     }

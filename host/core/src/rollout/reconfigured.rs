@@ -5,13 +5,14 @@
 //! border that it was cut at.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::batch::{BatchProgress, BatchState};
 use super::member::{Member, MemberState, Stay};
 use super::state::{Purpose, Upgrade};
 use super::step::Step;
 use super::trip::Trip;
-use crate::domain::{InstanceId, Timestamp};
+use crate::domain::{Instance, InstanceId, Timestamp};
 use crate::plan::{Hold, HoldReason};
 
 /// Zone and update domain of an instance.
@@ -49,6 +50,28 @@ impl Upgrade {
         let news: Vec<InstanceId> = in_flight.cloned().collect();
         for id in &news {
             self.members.update(id, |member| member.stay = stay(id));
+        }
+        news
+    }
+
+    /// Remembers what those of these are that are in hand, and of no other. Gives those of whom that is news.
+    pub fn remember_listed<'a>(
+        &mut self,
+        ids: impl IntoIterator<Item = &'a InstanceId>,
+        listed: impl Fn(&InstanceId) -> Option<Arc<Instance>>,
+    ) -> Vec<InstanceId> {
+        let mut news = Vec::new();
+        for id in ids {
+            let Some(member) = self.members.get(id) else { continue };
+            let now = listed(id).filter(|_| self.is_active() && member.is_in_hand());
+            // Of one that nobody lists the record alone knows what it is.
+            let is_known =
+                now.as_deref() == member.listed_as.as_deref() || (now.is_none() && member.is_in_hand());
+            if !is_known {
+                let now = now.map(|instance| Box::new((*instance).clone()));
+                self.members.update(id, |member| member.listed_as = now);
+                news.push(id.clone());
+            }
         }
         news
     }

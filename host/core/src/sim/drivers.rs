@@ -24,7 +24,7 @@ pub(super) struct Call {
     number: usize,
     fence: Fence,
     key: Key,
-    operation: OperationId,
+    pub(super) operation: OperationId,
     what: What,
     how: How,
 }

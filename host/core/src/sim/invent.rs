@@ -180,7 +180,6 @@ pub(super) fn policy(rng: &mut Rng) -> RollingUpgradePolicy {
         (percent(5, 100), percent(5, 100), percent(0, 100), percent(1, 100));
     let growing = vec![BatchSize::Count(1), BatchSize::Share(share)];
     RollingUpgradePolicy {
-        max_batch_instance_percent: batch,
         max_unhealthy_instance_percent: unhealthy,
         max_unhealthy_upgraded_instance_percent: upgraded,
         pause_time_between_batches: Duration::from_secs(pick(rng, &[0, 0, 10, 60])),
@@ -190,6 +189,7 @@ pub(super) fn policy(rng: &mut Rng) -> RollingUpgradePolicy {
         // No draw of its own: what comes after stays what it is.
         batch_of: if share.get() % 7 == 0 { BatchOf::UpdateDomain } else { BatchOf::Set },
         batches: if rng.chance(300) { growing } else { Vec::new() },
+        ..RollingUpgradePolicy::plain(batch)
     }
 }
 

@@ -20,6 +20,8 @@ mod rng;
 pub use rng::Rng;
 
 #[cfg(test)]
+mod awake;
+#[cfg(test)]
 mod churn;
 #[cfg(test)]
 mod code;

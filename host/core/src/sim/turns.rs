@@ -166,7 +166,11 @@ impl World {
         for (id, answer) in std::mem::take(&mut turn.replies) {
             self.replied(id, answer);
         }
-        self.perform_all(turn.effects)
+        let closed = self.perform_all(turn.effects);
+        if matches!(closed, Closed::Well) {
+            self.stays_awake(turn.wake_at);
+        }
+        closed
     }
 
     fn perform_all(&mut self, effects: Vec<Effect>) -> Closed {

@@ -271,7 +271,7 @@ pub(super) struct World {
     pub(super) over: BTreeSet<usize>,
     pub(super) trace: Option<Vec<String>>,
     pub(super) wake: u64,
-    ahead: BTreeMap<(Timestamp, u64), Happening>,
+    pub(super) ahead: BTreeMap<(Timestamp, u64), Happening>,
     sequence: u64,
 }
 

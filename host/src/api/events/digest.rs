@@ -225,7 +225,8 @@ fn essence(progress: &wire::UpgradeProgress) -> String {
         upgrade, state, progress: counts, batch, waiting_for: waiting, not_yet, ..
     } = progress;
     let wire::Progress { successful, failed, in_progress, pending } = counts;
-    let code = waiting.as_ref().map(|waiting| (waiting.code.as_str(), &waiting.since, &waiting.detail));
+    // Before it is recorded, since when it waits is the moment of the latest look.
+    let code = waiting.as_ref().map(|waiting| (waiting.code.as_str(), &waiting.detail));
     let count = not_yet.count;
     format!("{upgrade} {state} {successful} {failed} {in_progress} {pending} {batch:?} {code:?} {count}")
 }

@@ -24,8 +24,10 @@ fn look(trail: &dyn ReadTrail, upgrade: &UpgradeId, waiting: &mut wire::Waiting)
         waiting.since = Some(pause.at.to_string());
         waiting.actor = Some(pause.by.actor.to_string());
         waiting.detail = pause.by.reason;
+        return Ok(());
     }
-    if waiting.since.is_none()
+    // The line says itself since when; of all else the moment of the latest look stands there, until it is recorded.
+    if waiting.code != wire::WaitingCode::Line
         && let Some(line) = trail.latest_of(upgrade, "waiting")?
         && matches!(line.what, What::Waits { on, .. } if words::wait_code(on) == waiting.code)
     {

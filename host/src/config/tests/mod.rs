@@ -119,17 +119,7 @@ fn expected_scale_set() -> ScaleSet<DriverConfig> {
         plugin: PluginName::parse("db").unwrap(),
         health: expected_health(),
         policy: UpgradePolicy {
-            rolling: RollingUpgradePolicy {
-                max_batch_instance_percent: percent(20),
-                max_unhealthy_instance_percent: percent(20),
-                max_unhealthy_upgraded_instance_percent: percent(20),
-                pause_time_between_batches: Duration::ZERO,
-                enable_cross_zone_upgrade: false,
-                prioritize_unhealthy_instances: false,
-                max_surge: false,
-                batch_of: phasegate_core::domain::BatchOf::Set,
-                batches: Vec::new(),
-            },
+            rolling: RollingUpgradePolicy::plain(percent(20)),
             gate: HealthGate {
                 wait: Duration::ZERO,
                 stable_for: Duration::from_millis(7_500),

@@ -258,9 +258,18 @@ impl Shared {
         (capture, limit): (Capture, Duration),
         (end, voice): (&End, Option<&Voice>),
     ) -> Result<Finished, ProgramError> {
-        let stop_timeout = self.timing.stop_timeout;
-        let job =
-            Job { program, command, capture, limit, stop_timeout, end: end.clone(), voice: voice.cloned() };
+        // It has had `server.stopTimeout` already when the host ends.
+        let (stop_timeout, exit_timeout) = (self.timing.stop_timeout, self.timing.stop_timeout);
+        let job = Job {
+            program,
+            command,
+            capture,
+            limit,
+            stop_timeout,
+            exit_timeout,
+            end: end.clone(),
+            voice: voice.cloned(),
+        };
         Ok(self.runner.run(job).await?)
     }
 

@@ -32,6 +32,10 @@ const EXIT_NOT_YET: i32 = 75;
 /// From SIGTERM to SIGKILL.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The same when the host ends: a hook is repeated by the next host, and one that ignores SIGTERM holds up nobody's
+/// restart.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// Longest answer that is read.
 const BODY_MAX: usize = 16 * 1024;
 
@@ -151,6 +155,7 @@ impl Runs {
             capture: Capture::Together,
             limit,
             stop_timeout: STOP_TIMEOUT,
+            exit_timeout: EXIT_TIMEOUT,
             end: end.clone(),
             voice: None,
         };

@@ -106,6 +106,31 @@ async fn a_wish_ends_a_program_and_a_gate_that_says_not_yet() {
 }
 
 #[tokio::test]
+async fn one_that_ignores_its_end_holds_the_end_of_the_host_for_a_moment() {
+    let dir = tempfile::tempdir().unwrap();
+    // Ended by its time just before, or by the end of the host.
+    for limit in [Duration::from_millis(300), PATIENCE] {
+        let deaf = ["sh", "-c", "trap '' TERM; echo here > here; while :; do sleep 0.05; done"];
+        let argv = deaf.iter().map(|text| template(text, HookKind::BeforeBatch)).collect();
+        let runs = runs(dir.path(), HookKind::BeforeBatch, What::Command(argv), limit);
+        let (says, _heard) = Says::new();
+        let (call, never) = (call(HookKind::BeforeBatch), End::never());
+        let (ended, took) = tokio::join!(runs.run(&call, &says, &never), async {
+            while !dir.path().join("here").exists() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            let began = std::time::Instant::now();
+            runs.shutdown().await;
+            began.elapsed()
+        });
+        assert!(ended.is_err(), "it is repeated by the next host");
+        assert!(took > Duration::from_secs(2) && took < Duration::from_secs(5), "{took:?}");
+        std::fs::remove_file(dir.path().join("here")).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_url_is_posted_to_under_its_key_until_it_is_done() {
     let agent = Agent::start(|_, before| match before {
         0 => answer(202, "", "{\"rate\":0.02}"),

@@ -284,12 +284,13 @@ impl Shared {
         }
         let fields: Result<VersionBody, _> = serde_json::from_slice(&answer.body);
         let text = match fields {
-            Ok(VersionBody { version: Some(text), state: None }) => text,
-            Ok(VersionBody { version: None, state: Some(state) }) if state == ABSENT => {
+            Ok(VersionBody { version: Some(Some(text)), state: None }) => text,
+            Ok(VersionBody { version: Some(None), state: Some(state) }) if state == ABSENT => {
                 return Ok(Seen::Nothing);
             }
-            // A version of something that is absent is no word that can be used.
-            Ok(VersionBody { version: Some(_) | None, .. }) | Err(_) => {
+            // A version of something that is absent is no word that can be used, nor is a state alone: a body of another
+            // program may have one.
+            Ok(VersionBody { version: Some(Some(_) | None) | None, .. }) | Err(_) => {
                 return Err(AgentError::NoVersion { url: url.clone() });
             }
         };

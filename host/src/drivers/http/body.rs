@@ -1,7 +1,7 @@
 //! The JSON that goes to an agent, and what is read from it. Sends nothing.
 
 use hyper::body::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value as Json;
 
 use crate::drivers::settings::Texts;
@@ -58,8 +58,14 @@ pub(super) struct AddressBody {
 
 #[derive(Deserialize)]
 pub(super) struct VersionBody {
-    pub(super) version: Option<String>,
+    /// None where the key is not there at all, which is another thing than null.
+    #[serde(default, deserialize_with = "that_is_there")]
+    pub(super) version: Option<Option<String>>,
     pub(super) state: Option<String>,
+}
+
+fn that_is_there<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(value).map(Some)
 }
 
 pub(super) fn body_of_creation(request: &Create) -> serde_json::Result<Bytes> {

@@ -211,7 +211,8 @@ async fn three_words_for_what_runs() {
     for (status, body, expected) in [
         (200, r#"{"version":"v2"}"#, "v2"),
         (200, r#"{"version":null,"state":"absent"}"#, "absent"),
-        (200, r#"{"state":"absent"}"#, "absent"),
+        (200, r#"{"state":"absent"}"#, "unknown"),
+        (200, r#"{"version":"v2","state":null}"#, "v2"),
         (200, r#"{"version":null}"#, "unknown"),
         (200, r#"{"version":"v2","state":"absent"}"#, "unknown"),
         (200, r#"{"version":null,"state":"gone"}"#, "unknown"),

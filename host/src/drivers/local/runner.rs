@@ -59,6 +59,8 @@ pub(in crate::drivers) struct Job {
     pub(in crate::drivers) limit: Duration,
     /// From SIGTERM to SIGKILL.
     pub(in crate::drivers) stop_timeout: Duration,
+    /// The same from the end of the host on, where that is sooner.
+    pub(in crate::drivers) exit_timeout: Duration,
     /// Ends it before its time.
     pub(in crate::drivers) end: End,
     /// Where its last line is told while it runs.
@@ -186,7 +188,11 @@ async fn run(job: Job, mut answer: Answer, guard: Rc<GuardLink>, mut stage: watc
         () = awake::sleep(job.limit) => Err(Some(Cut::Time)),
         never = tell(&started.output, started.errors.as_ref(), job.voice.as_ref()) => match never {},
     };
-    let forced = reached(&mut stage, Stage::Forced);
+    let forced = async {
+        // A host that ends waits no longer for one that was being ended before, either.
+        reached(&mut stage, Stage::Ending).await;
+        _ = tokio::time::timeout(job.exit_timeout, reached(&mut stage, Stage::Forced)).await;
+    };
     if let Err(error) = started.leader.stop(job.stop_timeout, forced, &guard).await {
         tracing::warn!(program = %job.program.display(), %error, "left behind");
     }

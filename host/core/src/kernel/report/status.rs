@@ -23,6 +23,8 @@ pub struct StatusReport<'a> {
     pub progress: Progress,
     /// What it waits for right now; none when it has ended, or waits for nothing.
     pub waiting: Option<WaitsFor<'a>>,
+    /// When it has looked last: since then at the latest it waits for that; none of an upgrade of the past.
+    pub stepped_at: Option<Timestamp>,
     /// A new instance that it waits for, and what is being done to it.
     pub new: Option<(&'a InstanceId, &'a Provision)>,
     /// What a person wished for once that is over.
@@ -67,6 +69,7 @@ pub fn status<'a>(fleet: &'a Fleet, set: &'a SetState, now: Now) -> Option<Statu
         progress: upgrade.progress(),
         new: new_one(set, waiting.as_ref()),
         waiting,
+        stepped_at: Some(set.stepped_at),
         then,
         not_yet: why_not_yet(upgrade, &view, now.at),
         expected: expected(upgrade, set, stopped, now),
@@ -142,6 +145,7 @@ pub fn past(upgrade: &Upgrade) -> StatusReport<'_> {
         plugin,
         progress,
         waiting: None,
+        stepped_at: None,
         new: None,
         then: None,
         not_yet,

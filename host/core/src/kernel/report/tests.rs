@@ -273,10 +273,13 @@ fn an_upgrade_says_at_every_step_what_it_waits_for() {
     assert_eq!((status.then, status.progress.successful), (None, 1));
     assert!(matches!(status.expected, Some(Expected::By(_))));
 
+    let before = status.stepped_at;
     house.now = Now::same(house.now.at + Duration::from_secs(60));
     house.turn(Vec::new());
     let status = house.status();
     assert_eq!(status.waiting, Some(WaitsFor::Paused));
+    let since = status.stepped_at.expect("from the first moment");
+    assert!(Some(since) > before && since <= house.now.at, "{before:?} {since:?}");
     assert!(matches!(status.expected, Some(Expected::AfterAPerson(_))));
     assert!(status.not_yet.iter().any(|(one, why)| *one == all[1] && *why == WhyNot::Next));
 

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::{Check, Rule};
-use crate::domain::{HookKind, InstanceId, OperationId};
+use crate::domain::{HookKind, OperationId};
 use crate::rollout::{Action, Event, HookAbout, HookAction};
 
 impl Check<'_> {
@@ -77,7 +77,6 @@ impl Check<'_> {
         if after.is_active() || !self.seen.before.is_active() {
             return;
         }
-        let here: Vec<InstanceId> = self.seen.fleet.candidates().into_iter().map(|one| one.id).collect();
         let mut balance: BTreeMap<String, i64> = BTreeMap::new();
         for operation in self.history.hooks_over.keys() {
             let Some((round, kind)) =
@@ -100,15 +99,7 @@ impl Check<'_> {
             for (round, _) in balance.iter().filter(|(_, balance)| **balance > 0) {
                 let name = round.rsplit_once('/').map_or("", |(_, name)| name);
                 let is_batch = name.starts_with("batch-");
-                // What the configuration had not for a while was not asked for.
-                let was_gone = after.members.iter().any(|(id, member)| {
-                    id.as_str() == name && member.failure().is_some_and(|why| why.contains("was removed"))
-                });
-                // It left the upgrade for that, and may have come back to the set since.
-                let has_left = !after.members.keys().any(|id| id.as_str() == name);
-                let is_there =
-                    is_batch || (!was_gone && !has_left && here.iter().any(|id| id.as_str() == name));
-                if is_batch == (before == HookKind::BeforeBatch) && is_there {
+                if is_batch == (before == HookKind::BeforeBatch) {
                     self.report(Rule::Hooks, format!("{round}: a {before} without its {next}"));
                 }
             }

@@ -70,6 +70,7 @@ fn perform(members: &mut Members, deed: Deed) {
                 trip: Trip::None,
                 hooked: Hooked::default(),
                 stay: Stay::Yes,
+                listed_as: None,
                 state,
             };
             members.insert(self::id(id), member);

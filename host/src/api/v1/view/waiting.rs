@@ -49,7 +49,7 @@ pub(super) fn waiting(report: &StatusReport<'_>, now: Now) -> Option<wire::Waiti
     Some(wire::Waiting {
         code: words::waiting_code(waiting),
         text: format!("{line}{then}{limit}"),
-        since: stopped.map(|line| now.date_of(line.at).to_string()),
+        since: stopped.map(|line| line.at).or(report.stepped_at).map(|at| now.date_of(at).to_string()),
         until: until.map(|until| until.to_string()),
         actor: Some(actor(waiting, report)),
         detail: detail(waiting),

@@ -1,4 +1,4 @@
-//! What a turn of the kernel costs in a large fleet beside a small one: `cargo bench -p phasegate --bench turn`.
+//! What a turn of the kernel costs in a large fleet beside a small one: `cargo bench -p phasegate-core --bench turn`.
 //!
 //! CPU time per event, all of it as the running host has it: a fleet of views is held between turns, as
 //! those who look hold one, and each commit is written into a record in memory. Quote the ratios:
@@ -17,7 +17,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use phasegate::clock::thread_cpu_time;
 use phasegate_core::domain::*;
 use phasegate_core::kernel::command::{Command, Request, StartOptions, Wanted};
 use phasegate_core::kernel::effect::Ensure;
@@ -28,11 +27,17 @@ use phasegate_core::record::{Anchor, Commit, Disk};
 /// Fleets of the table.
 const FLEETS: [usize; 3] = [1_000, 10_000, 50_000];
 /// Instances of a batch; the same in each fleet.
-const BATCH: usize = 20;
+const BATCH: usize = 10;
 /// Batches of an upgrade that are timed.
-const BATCHES: usize = 40;
+const BATCHES: usize = 12;
 /// Judgements that are timed in a fleet at rest.
 const JUDGEMENTS: usize = 2_000;
+
+/// CPU time of this thread so far.
+fn thread_cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap())
+}
 
 fn instance(number: usize) -> Instance {
     Instance {
@@ -65,33 +70,17 @@ fn scale_set(instances: usize) -> SetConfig {
         request_headers: Vec::new(),
         sources: Vec::new(),
     };
+    let gate =
+        HealthGate { wait: Duration::ZERO, stable_for: Duration::ZERO, deadline: Duration::from_secs(120) };
+    let rolling = RollingUpgradePolicy {
+        enable_cross_zone_upgrade: true,
+        ..RollingUpgradePolicy::plain(Percent::clamped(100))
+    };
     let policy = UpgradePolicy {
-        rolling: RollingUpgradePolicy {
-            max_batch_instance_percent: Percent::clamped(100),
-            max_unhealthy_instance_percent: Percent::clamped(100),
-            max_unhealthy_upgraded_instance_percent: Percent::clamped(100),
-            pause_time_between_batches: Duration::ZERO,
-            enable_cross_zone_upgrade: true,
-            prioritize_unhealthy_instances: false,
-            max_surge: false,
-            batch_of: phasegate_core::domain::BatchOf::Set,
-            batches: Vec::new(),
-        },
-        gate: HealthGate {
-            wait: Duration::ZERO,
-            stable_for: Duration::ZERO,
-            deadline: Duration::from_secs(120),
-        },
-        failure: FailureRules::default(),
-        checkpoints: Checkpoints::default(),
         decisions: Decisions::Snapshot,
-        urgency: Default::default(),
         defer_max: Duration::from_secs(600),
-        bake: None,
-        hooks: phasegate_core::domain::HookKinds::default(),
-        round_trip: false,
-        timeouts: phasegate_core::domain::Timeouts::default(),
         prepare_max: Duration::from_secs(60),
+        ..UpgradePolicy::plain(rolling, gate)
     };
     let spec = ScaleSet {
         name: name(),
@@ -136,35 +125,64 @@ struct Site {
     /// CPU time of turns and commits, and the events that they took.
     spent: Duration,
     events: usize,
+    /// CPU time of those turns that are about a batch: its drivers, its gate, and the admission of the next.
+    of_batches: Duration,
+}
+
+/// What a turn is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// A batch.
+    Batch,
+    /// Everybody, in the rhythm of probes.
+    Rhythm,
 }
 
 impl Site {
-    /// A fleet in which every instance runs v1, is healthy, and has its phase: 20 instances each.
+    /// A fleet in which every instance runs v1, is healthy, and has its phase: as many instances as a batch has.
     fn new(instances: usize) -> Self {
         let now = Now::same(Timestamp(1_000_000));
         let mut disk = Disk::default();
         let (kernel, turn) = Kernel::boot(vec![scale_set(instances)], &disk.open(), now);
         let view = Arc::new(kernel.fleet().clone());
-        let mut site =
-            Self { kernel, disk, now, seq: 0, effects: Vec::new(), view, spent: Duration::ZERO, events: 0 };
+        let mut site = Self {
+            kernel,
+            disk,
+            now,
+            seq: 0,
+            effects: Vec::new(),
+            view,
+            spent: Duration::ZERO,
+            events: 0,
+            of_batches: Duration::ZERO,
+        };
         site.close(turn);
         site.effects.clear();
         for number in 0..instances {
-            site.judge(number);
+            site.judge(number, About::Rhythm);
         }
         (site.spent, site.events) = (Duration::ZERO, 0);
         site.effects.clear();
         site
     }
 
-    fn turn(&mut self, events: Vec<Event>) {
+    fn turn(&mut self, events: Vec<Event>, about: About) {
         let before = thread_cpu_time();
         self.events += events.len();
-        self.now.at = Timestamp(self.now.at.0 + 1);
         let turn = self.kernel.turn(events, self.now);
+        let admits = turn.effects.iter().any(|effect| matches!(effect, Effect::Ensure(_)));
         self.close(turn);
         self.view = Arc::new(self.kernel.fleet().clone());
-        self.spent += thread_cpu_time() - before;
+        let took = thread_cpu_time() - before;
+        self.spent += took;
+        if admits || about == About::Batch {
+            self.of_batches += took;
+        }
+    }
+
+    /// Time passes.
+    fn pass(&mut self, milliseconds: i64) {
+        self.now.at = Timestamp(self.now.at.0 + milliseconds);
     }
 
     fn close(&mut self, turn: Turn) {
@@ -176,7 +194,7 @@ impl Site {
         self.effects.extend(turn.effects);
     }
 
-    fn judge(&mut self, number: usize) {
+    fn judge(&mut self, number: usize, about: About) {
         let decision = Decision {
             claim: Claim::Healthy,
             phase: Phase::new(u32::try_from(number / BATCH).unwrap()),
@@ -192,20 +210,23 @@ impl Site {
             digest: Digest([7; 32]),
             generation: Generation(1),
         };
-        self.turn(vec![Event::Judged(vec![Decided {
-            scale_set: name(),
-            instance: id,
-            epoch,
-            started_at: self.now.at,
-            finished_at: self.now.at,
-            again: false,
-            heard: Heard::Answer,
-            outcome: Arc::new(Outcome {
-                stamp,
-                evaluation: Evaluation { at: self.now.at, ..Evaluation::default() },
-                result: Ok(Arc::new(decision)),
-            }),
-        }])]);
+        self.turn(
+            vec![Event::Judged(vec![Decided {
+                scale_set: name(),
+                instance: id,
+                epoch,
+                started_at: self.now.at,
+                finished_at: self.now.at,
+                again: false,
+                heard: Heard::Answer,
+                outcome: Arc::new(Outcome {
+                    stamp,
+                    evaluation: Evaluation { at: self.now.at, ..Evaluation::default() },
+                    result: Ok(Arc::new(decision)),
+                }),
+            }])],
+            about,
+        );
     }
 
     /// Nanoseconds of CPU per event since the last time.
@@ -217,13 +238,24 @@ impl Site {
     fn start(&mut self) {
         let wanted = Wanted { to: Some(version("v2")), ..Wanted::default() };
         let options = StartOptions { wanted, ..StartOptions::default() };
-        self.turn(vec![Event::Request(Request {
-            id: RequestId(1),
-            actor: Actor::Operator("bench".to_owned()),
-            reason: None,
-            key: None,
-            command: Command::Start(name(), options),
-        })]);
+        self.turn(
+            vec![Event::Request(Request {
+                id: RequestId(1),
+                actor: Actor::Operator("bench".to_owned()),
+                reason: None,
+                key: None,
+                command: Command::Start(name(), options),
+            })],
+            About::Batch,
+        );
+    }
+
+    /// Everybody is asked once in the rhythm, and somebody is let go.
+    fn round(&mut self, instances: usize) {
+        self.pass(3);
+        (0..instances).for_each(|number| self.judge(number, About::Rhythm));
+        self.pass(3);
+        self.turn(Vec::new(), About::Batch);
     }
 
     /// One batch: each instance is changed and judged healthy again.
@@ -237,49 +269,47 @@ impl Site {
         for Ensure { scale_set, instance, component, operation, version, .. } in asked {
             let number = instance.id.as_str().parse().unwrap();
             let seen = Seen::Version(version);
-            self.turn(vec![Event::Done(Done {
-                scale_set,
-                instance: instance.id,
-                component,
-                operation,
-                answer: Ok(()),
-                touched: Touched::Perhaps,
-                seen,
-            })]);
-            self.judge(number);
+            let (answer, touched, instance) = (Ok(()), Touched::Perhaps, instance.id);
+            let done = Done { scale_set, instance, component, operation, answer, touched, seen };
+            self.turn(vec![Event::Done(done)], About::Batch);
+            self.pass(3);
+            self.judge(number, About::Batch);
         }
-        self.now.at = Timestamp(self.now.at.0 + 1_000);
-        self.turn(Vec::new());
         count
     }
 }
 
-/// At rest, while it upgrades, and the start of an upgrade.
-fn measure(instances: usize) -> [f64; 3] {
+/// Nanoseconds per event at rest and while it upgrades, per batch, and per instance at the start of an upgrade.
+fn measure(instances: usize) -> [f64; 4] {
     let mut site = Site::new(instances);
     for number in 0..JUDGEMENTS {
-        site.judge(number % instances);
+        site.pass(1);
+        site.judge(number % instances, About::Rhythm);
     }
     let rest = site.per_event();
     site.start();
     let start = site.per_event();
-    let upgraded: usize = (0..BATCHES).map(|_| site.batch()).sum();
+    site.round(instances);
+    (site.spent, site.events, site.of_batches) = Default::default();
+    let mut upgraded = 0;
+    for _ in 0..BATCHES {
+        upgraded += site.batch();
+        site.round(instances);
+    }
     assert_eq!(upgraded, BATCH * BATCHES, "instances that were upgraded");
-    [rest, site.per_event(), start / instances as f64]
+    let batch = site.of_batches.as_nanos() as f64 / BATCHES as f64;
+    [rest, site.per_event(), batch, start / instances as f64]
 }
 
 fn main() {
-    println!("{:<12}{:>18}{:>18}{:>24}", "INSTANCES", "AT REST", "UPGRADING", "START, PER INSTANCE");
+    let heads = ["AT REST", "UPGRADING", "A BATCH OF 10", "START, PER INSTANCE"];
+    println!("{:<12}{:>20}{:>20}{:>20}{:>22}", "INSTANCES", heads[0], heads[1], heads[2], heads[3]);
     let mut first = None;
     for instances in FLEETS {
-        let [rest, upgrading, start] = measure(instances);
-        let [rest_1, upgrading_1, start_1] = *first.get_or_insert([rest, upgrading, start]);
-        let cell = |value: f64, one: f64| format!("{:.1} µs ({:.2}×)", value / 1_000.0, value / one);
-        println!(
-            "{instances:<12}{:>18}{:>18}{:>24}",
-            cell(rest, rest_1),
-            cell(upgrading, upgrading_1),
-            cell(start, start_1)
-        );
+        let all = measure(instances);
+        let ones = *first.get_or_insert(all);
+        let cell =
+            |which: usize| format!("{:.1} µs ({:.2}×)", all[which] / 1_000.0, all[which] / ones[which]);
+        println!("{instances:<12}{:>20}{:>20}{:>20}{:>22}", cell(0), cell(1), cell(2), cell(3));
     }
 }
