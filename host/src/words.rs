@@ -38,6 +38,7 @@ pub(crate) fn hold_code(reason: &HoldReason) -> wire::HoldCode {
         HoldReason::PersonHold(_) => wire::HoldCode::PersonHold,
         HoldReason::PersonSkip(_) => wire::HoldCode::PersonSkip,
         HoldReason::Vanished => wire::HoldCode::Vanished,
+        HoldReason::Replaced => wire::HoldCode::Replaced,
         HoldReason::NoWayBack(_) => wire::HoldCode::NoWayBack,
         HoldReason::Undecided => wire::HoldCode::Undecided,
         HoldReason::PluginFailed(_) => wire::HoldCode::PluginFailed,

@@ -175,6 +175,8 @@ words! {
         PersonSkip = "person-skip",
         /// It was planned, and the configuration does not have it any more.
         Vanished = "vanished",
+        /// It was upgraded or planned, and stands at another address since.
+        Replaced = "replaced",
         /// A rollback leaves it: nothing ran there before.
         NoWayBack = "no-way-back",
         /// Its plugin has not judged it.

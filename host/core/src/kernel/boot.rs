@@ -189,7 +189,8 @@ fn set_state(
     };
     instances(&mut state, share, now, out);
     members::in_hand::leave_later(&mut state, &put_off, out);
-    members::reconfigured(&mut state, now, out);
+    // Where its instances stood before, nobody knows.
+    members::reconfigured(&mut state, &[], now, out);
     orphans(&mut state, out);
     if said_anew == SaidAnew::Yes {
         modes::said_anew(&mut state, now, out);

@@ -49,9 +49,12 @@ pub(super) fn go_over(
     for id in &differs.removed {
         remove(set, id, now, out);
     }
-    for id in &differs.changed {
-        change(set, id, may_touch, now, out);
-    }
+    let replaced: Vec<InstanceId> = differs
+        .changed
+        .iter()
+        .filter(|id| change(set, id, may_touch, now, out) == Stands::Elsewhere)
+        .cloned()
+        .collect();
     for id in &differs.added {
         add(set, id, may_touch, now, out);
     }
@@ -59,7 +62,7 @@ pub(super) fn go_over(
     let Differs { added, removed, changed } = differs;
     let [added, removed, changed] = [added, removed, changed].map(Several::of);
     out.audit(About::set(name), by.clone(), What::Members { added, removed, changed }, now);
-    reconfigured(set, now, out);
+    reconfigured(set, &replaced, now, out);
     // Whose place somebody was to take is gone, and so has that one to go.
     for id in boot::orphans(set, out) {
         set.change(&id, |instance| instance.retry_at = Some(now.at));
@@ -168,7 +171,8 @@ fn remove(set: &mut SetState, id: &InstanceId, now: Now, out: &mut Out) {
 /// It is new, or comes back.
 fn add(set: &mut SetState, id: &InstanceId, may_touch: MayTouch, now: Now, out: &mut Out) {
     if set.instance(id).is_some() {
-        return change(set, id, may_touch, now, out);
+        change(set, id, may_touch, now, out);
+        return;
     }
     let (Some(spec), name) = (set.spec.instances.get(id).map(Arc::clone), set.spec.name.clone()) else {
         return;
@@ -202,9 +206,18 @@ fn add(set: &mut SetState, id: &InstanceId, may_touch: MayTouch, now: Now, out: 
     bring_up(set, id, may_touch, now, out);
 }
 
+/// Where an instance stands whose entry has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    /// Where it did.
+    There,
+    /// At another address.
+    Elsewhere,
+}
+
 /// It is there, and something of it is another one.
-fn change(set: &mut SetState, id: &InstanceId, may_touch: MayTouch, now: Now, out: &mut Out) {
-    let Some(next) = set.spec.instances.get(id).map(Arc::clone) else { return };
+fn change(set: &mut SetState, id: &InstanceId, may_touch: MayTouch, now: Now, out: &mut Out) -> Stands {
+    let Some(next) = set.spec.instances.get(id).map(Arc::clone) else { return Stands::There };
     let spec = Arc::clone(&set.spec);
     let moved = set.change(id, |instance| {
         // One that has no place yet gets it from its driver.
@@ -225,6 +238,7 @@ fn change(set: &mut SetState, id: &InstanceId, may_touch: MayTouch, now: Now, ou
         Some(false) => announce(set, id, out),
         None => {}
     }
+    if moved == Some(true) { Stands::Elsewhere } else { Stands::There }
 }
 
 /// An instance is to run where it stands: started by the host, or looked at where the site keeps it running.
@@ -365,10 +379,17 @@ pub(super) fn done(set: &mut SetState, done: Done, out: &mut Out) {
     out.writes.extend(runs.map(|runs| Write::Runs(scale_set, id, component, runs)));
 }
 
-/// What is listed no longer, protected now or somewhere else leaves the running upgrade, or its batch.
-pub(super) fn reconfigured(set: &mut SetState, now: Now, out: &mut Out) {
+/// What is listed no longer, protected now or somewhere else leaves the running upgrade, or its batch; so does what was
+/// upgraded of those that are at another address, where the host does not start them there.
+pub(super) fn reconfigured(set: &mut SetState, replaced: &[InstanceId], now: Now, out: &mut Out) {
     let Some(mut upgrade) = set.upgrade.take() else { return };
     if upgrade.is_active() {
+        let replaced = if set.driver.custody == Custody::Site { replaced } else { &[] };
+        for id in Arc::make_mut(&mut upgrade).replaced(replaced) {
+            let what = What::Leaves { why: Leaves::Replaced };
+            out.audit(About::upgrade(&upgrade, Some(&id)), By::host(), what, now);
+            out.writes.push(look::member_write(&upgrade, &id));
+        }
         moved(set, Arc::make_mut(&mut upgrade), now, out);
         let is_there = |id: &InstanceId| set.instance(id).is_some();
         let is_protected =

@@ -29,6 +29,8 @@ pub enum HoldReason {
     PersonSkip(String),
     /// It was planned, and the configuration does not have it any more.
     Vanished,
+    /// It was upgraded or planned, and stands at another address since: what was upgraded is gone.
+    Replaced,
     /// A way back has nothing to bring back to it, because nothing ran there before; what stays follows.
     NoWayBack(String),
 }
@@ -48,8 +50,15 @@ impl HoldReason {
             Self::PersonHold(_) => "person-hold",
             Self::PersonSkip(_) => "person-skip",
             Self::Vanished => "vanished",
+            Self::Replaced => "replaced",
             Self::NoWayBack(_) => "no-way-back",
         }
+    }
+
+    /// Whether what was planned or upgraded is not there any more.
+    #[must_use]
+    pub fn is_of_one_gone(&self) -> bool {
+        matches!(self, Self::Vanished | Self::Replaced)
     }
 
     /// Whether it is asked again, for a time.
@@ -69,6 +78,9 @@ impl fmt::Display for HoldReason {
             Self::PersonHold(detail) | Self::PersonSkip(detail) => write!(f, "{detail}"),
             Self::Protected => write!(f, "protectFromScaleSetActions is set"),
             Self::Vanished => write!(f, "was removed from the configuration while the upgrade ran"),
+            Self::Replaced => {
+                write!(f, "got another address while the upgrade ran: what was upgraded there is gone")
+            }
             Self::NoWayBack(stays) => {
                 write!(f, "nothing ran there before, so there is nothing to bring back: {stays} stays")
             }

@@ -292,6 +292,8 @@ pub enum Leaves {
     Removed,
     /// It is in another zone or update domain now, and goes with another batch.
     Moved,
+    /// It was upgraded, and is at another address now: another machine, under the same id.
+    Replaced,
 }
 
 /// How a hook ended.

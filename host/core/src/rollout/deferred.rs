@@ -95,6 +95,7 @@ pub(super) fn ask(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, 
         | HoldReason::Protected
         | HoldReason::Undecided
         | HoldReason::Vanished
+        | HoldReason::Replaced
         | HoldReason::NoWayBack(_)
         | HoldReason::PluginFailed(_)
         | HoldReason::PersonSkip(_)

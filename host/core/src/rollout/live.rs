@@ -87,6 +87,7 @@ fn expired(hold: Hold) -> Hold {
         HoldReason::Skip(_)
         | HoldReason::Protected
         | HoldReason::Vanished
+        | HoldReason::Replaced
         | HoldReason::NoWayBack(_)
         | HoldReason::Undecided
         | HoldReason::PluginFailed(_)
@@ -110,7 +111,7 @@ fn is_same(upgrade: &Upgrade, batches: &[Batch]) -> bool {
 /// The wording of a reason may hold figures that change with every probe.
 fn says_the_same(ours: &Vector<Hold>, theirs: &[Hold]) -> bool {
     let of = |hold: &Hold| (hold.instance.clone(), hold.reason.code());
-    let ours = ours.iter().filter(|hold| hold.reason != HoldReason::Vanished);
+    let ours = ours.iter().filter(|hold| !hold.reason.is_of_one_gone());
     ours.map(of).eq(theirs.iter().map(of))
 }
 

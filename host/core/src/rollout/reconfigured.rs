@@ -85,6 +85,21 @@ impl Upgrade {
         out.left_out_changed = true;
     }
 
+    /// What was upgraded of these is gone, for another machine has their id and their place: they count no more, and are
+    /// named. One that a driver or a hook is at work for goes on. Gives those who leave.
+    pub fn replaced(&mut self, ids: &[InstanceId]) -> Vec<InstanceId> {
+        let is_gone = |id: &&InstanceId| {
+            self.members.get(id).is_some_and(|it| it.attempt > 0 && !it.is_in_hand() && !it.is_surge())
+        };
+        let gone: Vec<InstanceId> = ids.iter().filter(is_gone).cloned().collect();
+        for id in &gone {
+            self.members.remove(id);
+            self.holds.push_back(Hold::of_host(id.clone(), HoldReason::Replaced));
+        }
+        self.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
+        gone
+    }
+
     /// Leaves what is gone out of a way back that begins: it stays as it is, wherever that is.
     pub fn forget_gone(&mut self, is_there: impl Fn(&InstanceId) -> bool, now: Timestamp) {
         self.take_out_gone(is_there, now);

@@ -16,7 +16,7 @@ use imbl::Vector;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{InstanceId, PhaseName};
-use crate::plan::{Hold, HoldReason};
+use crate::plan::Hold;
 
 use super::batch::BatchProgress;
 use super::members::Members;
@@ -55,7 +55,7 @@ impl Upgrade {
     pub fn left_a_trace(&self) -> bool {
         let is_rollback = matches!(self.purpose, Purpose::Rollback { .. });
         // Of one that has vanished nobody knows any more how far it had come.
-        let has_lost_one = || self.holds.iter().any(|hold| hold.reason == HoldReason::Vanished);
+        let has_lost_one = || self.holds.iter().any(|hold| hold.reason.is_of_one_gone());
         is_rollback || self.members.values().any(|member| member.attempt > 0) || has_lost_one()
     }
 

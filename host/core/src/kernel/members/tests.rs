@@ -10,6 +10,7 @@ use super::super::{Effect, Event, SetConfig};
 use crate::domain::*;
 use crate::kernel::effect::{Delete, Ensure};
 use crate::kernel::event::{Deleted, Hooked};
+use crate::plan::{Hold, HoldReason};
 use crate::rollout::UpgradeState;
 
 /// Goes by what the file says after a change of it.
@@ -286,6 +287,33 @@ fn one_at_another_address_begins_a_new_life_there() {
     reload(&mut rig, |set| with(set, "0", 9100));
     let asked = rig.asked().remove(0);
     assert_eq!((asked.instance.address.port, asked.version), (9100, version("v1")), "it is started there");
+}
+
+#[test]
+fn who_is_another_machine_since_its_upgrade_counts_no_more_and_is_named() {
+    let mut rig = Rig::healthy();
+    rig.start("v2");
+    let asked = rig.asked().remove(0);
+    let first = asked.instance.id.clone();
+    rig.done(asked, Ok(()));
+    rig.everybody_answers();
+    rig.pass(Duration::from_secs(30));
+    rig.everybody_answers();
+    assert_eq!(rig.upgrade().progress().successful, 1);
+    // Other labels are no other machine.
+    reload(&mut rig, |set| {
+        let one = set.instances.get_mut(&first).unwrap();
+        Arc::make_mut(one).labels.insert("role".to_owned(), "leader".to_owned());
+    });
+    assert_eq!(rig.upgrade().progress().successful, 1);
+    reload(&mut rig, |set| with(set, first.as_str(), 9100));
+    let is_named = |rig: &Rig| {
+        let is_it = |hold: &Hold| hold.instance == first && hold.reason == HoldReason::Replaced;
+        rig.upgrade().holds.iter().any(is_it)
+    };
+    assert_eq!(rig.upgrade().progress().successful, 0);
+    assert!(is_named(&rig) && rig.disk.trail().any(|line| line.to_string().contains("another address now")));
+    assert!(is_named(&rig.restart()), "and recorded");
 }
 
 #[test]

@@ -110,6 +110,7 @@ fn is_unjudged(hold: &Hold) -> bool {
         | HoldReason::PluginFailed(_)
         | HoldReason::Unknown(_)
         | HoldReason::Vanished
+        | HoldReason::Replaced
         | HoldReason::NoWayBack(_) => true,
         HoldReason::Skip(_)
         | HoldReason::Defer(_)

@@ -312,6 +312,7 @@ fn leaves(why: Leaves) -> &'static str {
     match why {
         Leaves::Protected => "leaves the upgrade: it is protected now",
         Leaves::Removed => "leaves the upgrade: it was removed from the configuration",
+        Leaves::Replaced => "leaves the upgrade: it is at another address now, and what was upgraded is gone",
         Leaves::Moved => {
             "leaves its batch: it is in another zone or update domain now, and goes with one of its own"
         }

@@ -234,6 +234,7 @@ impl Check<'_> {
                     | HoldReason::Defer(_)
                     | HoldReason::Undecided
                     | HoldReason::Vanished
+                    | HoldReason::Replaced
                     | HoldReason::NoWayBack(_)
                     | HoldReason::PluginFailed(_)
                     | HoldReason::Unknown(_),
