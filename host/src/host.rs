@@ -41,7 +41,7 @@ use phasegate_core::kernel::Event;
 use phasegate_core::lifecycle::{self, RefusalReason, Stage, Standing};
 use phasegate_core::record::{Opened, ReadTrail};
 
-pub use problems::problems;
+pub use problems::{problems, unfit};
 use tending::Tending;
 
 /// Notes of drivers that may wait; a driver that writes more waits.

@@ -163,7 +163,7 @@ impl Reloader {
         keys.iter().for_each(|key| tracing::info!("reload: {key}"));
         let file_differs = self.file_differs();
         let TakenUpAll { changed: _, mut warnings, not_in_force } = plugins;
-        warnings.extend(self.signatures_lost().await);
+        warnings.extend(self.lost().await);
         Ok(wire::Reload { changed, warnings, not_in_force, file_differs })
     }
 
@@ -242,13 +242,12 @@ impl Reloader {
     }
 
     /// What runs, and would not be taken up today.
-    async fn signatures_lost(&self) -> Vec<String> {
+    async fn lost(&self) -> Vec<String> {
         let view = self.door.view();
         let active =
             view.plugins().filter_map(|life| Some((life.name().clone(), life.report().active?.digest)));
         let (active, hands) = (active.collect::<Vec<_>>(), self.hands.clone());
-        let lost =
-            tokio::task::spawn_blocking(move || hands.signatures_lost(&active)).await.unwrap_or_default();
+        let lost = tokio::task::spawn_blocking(move || hands.lost(&active)).await.unwrap_or_default();
         let told = lost.into_iter().map(|(name, why)| {
             format!(
                 "what runs of plugin `{name}` {why}; it decides on until something else takes over, and neither a rollback \

@@ -1,12 +1,13 @@
 //! The compiler of plugins: a process of its own, within limits, gone as soon as nobody wants its work.
 
 use std::fs;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::http::request;
 use crate::support::answers::Answers;
-use crate::support::plugin::{azure_health, db, edit, generation, guest, site, stage, started};
-use crate::support::{Background, Site, wait_for};
+use crate::support::plugin::{azure_health, db, edit, generation, guest, site, stage, started, variant};
+use crate::support::{Background, Finished, Site, wait_for};
 
 /// A section of a WebAssembly file.
 fn section(kind: u8, content: &[u8]) -> Vec<u8> {
@@ -68,12 +69,25 @@ fn bounded(compile: &str) -> (Site, Answers) {
 
 /// Compilers that a host has started and that still run.
 fn compilers(host: &Background<'_>) -> usize {
+    compiler_pids(host).len()
+}
+
+fn compiler_pids(host: &Background<'_>) -> Vec<i32> {
     let wanted = format!("--parent\0{}\0", host.pid());
-    let commands = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+    let processes = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
         let command = fs::read(entry.path().join("cmdline")).ok()?;
-        Some(String::from_utf8_lossy(&command).into_owned())
+        let command = String::from_utf8_lossy(&command).into_owned();
+        let is_one = command.contains("__compile") && command.contains(&wanted);
+        entry.file_name().to_str()?.parse().ok().filter(|_| is_one)
     });
-    commands.filter(|command| command.contains("__compile") && command.contains(&wanted)).count()
+    processes.collect()
+}
+
+/// Ends the next compiler that comes up, as a machine without memory does.
+fn end_the_next(host: &Background<'_>) {
+    let pid = wait_for("a compiler", || compiler_pids(host).first().copied());
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
 }
 
 fn compiling(site: &Site, host: &Background<'_>) {
@@ -121,6 +135,51 @@ fn time_is_bounded_too() {
     assert_eq!(refused.code, 1, "{refused:?}");
     let expected = format!("limits.compile.cpuSeconds ({seconds} s)");
     assert!(refused.stderr.contains(&expected), "{refused:?}");
+    host.stop();
+}
+
+#[test]
+fn a_compiler_that_ends_every_other_time_costs_a_try_and_nothing_else() {
+    let (site, _answers) = site("");
+    let host = started(&site);
+    for (round, mark) in [b'1', b'2'].into_iter().enumerate() {
+        site.write("new.wasm", variant(mark));
+        let before = generation(&site);
+        let mut swap = site.command(&["plugin", "swap", "db", "new.wasm"]);
+        let swap = swap.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        end_the_next(&host);
+        let refused: Finished = swap.wait_with_output().unwrap().into();
+        assert_eq!(refused.code, 1, "{refused:?}");
+        let said = db(&site)["lastError"].as_str().unwrap_or_default().to_owned();
+        assert!(said.contains("new.wasm") && said.contains("compile"), "round {round}: {said}");
+        assert_eq!(generation(&site), before, "what is active decides on");
+        let taken = site.run(&["plugin", "swap", "db", "new.wasm"]);
+        assert_eq!(taken.code, 0, "a person tries again: {taken:?}");
+        assert_eq!(generation(&site), before + 1);
+    }
+    // The watched file ends its compiler: it is not tried again by itself, and a reload says so. A person tries it.
+    let before = generation(&site);
+    fs::write(site.path("part.wasm"), variant(b'3')).unwrap();
+    fs::rename(site.path("part.wasm"), site.path("db.wasm")).unwrap();
+    end_the_next(&host);
+    wait_for("a word about the file", || {
+        db(&site)["lastError"].as_str().is_some_and(|error| error.contains("db.wasm")).then_some(())
+    });
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(5) {
+        assert_eq!((generation(&site), compilers(&host)), (before, 0));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let reloaded = site.run(&["reload"]);
+    assert!(
+        reloaded.code == 1 && reloaded.stderr.contains("its compiler ended with signal: 9"),
+        "{reloaded:?}"
+    );
+    let taken = site.run(&["plugin", "swap", "db", "db.wasm"]);
+    assert_eq!(taken.code, 0, "{taken:?}");
+    assert_eq!(generation(&site), before + 1);
+    assert_eq!(site.run(&["reload"]).code, 0, "what the file says is in force");
+    site.wait_until_healthy();
     host.stop();
 }
 

@@ -12,7 +12,7 @@ use crate::support::fleet::free_ports;
 use crate::support::{Finished, Site, repository, wait_for};
 
 /// Whether all of these programs are there.
-fn are_there(programs: &[&str]) -> bool {
+pub(crate) fn are_there(programs: &[&str]) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = |name: &&&str| {
         let mut folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
@@ -169,7 +169,7 @@ fn three_nginx_are_deployed_upgraded_thirty_times_and_repaired() {
     host.stop();
 }
 
-fn redis(port: u16, arguments: &[&str]) -> String {
+pub(crate) fn redis(port: u16, arguments: &[&str]) -> String {
     let port = port.to_string();
     let output = Command::new("redis-cli").args(["-p", &port]).args(arguments).output().unwrap();
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
@@ -239,14 +239,28 @@ fn three_redis_are_upgraded_replicas_first_and_the_leader_last_after_a_failover(
 }
 
 /// PostgreSQL runs as somebody else than root, in a folder of his own.
-struct Clusters<'a> {
-    site: &'a Site,
-    home: tempfile::TempDir,
-    ports: &'a [u16],
+pub(crate) struct Clusters<'a> {
+    pub(crate) site: &'a Site,
+    pub(crate) home: tempfile::TempDir,
+    pub(crate) ports: &'a [u16],
+}
+
+/// Whether the server of Debian and its client are there.
+pub(crate) fn is_postgresql_there() -> bool {
+    let is_server_there = fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut all| all.next().is_some());
+    are_there(if is_server_there { &["psql"] } else { &["pg_ctl of Debian"] })
+}
+
+impl<'a> Clusters<'a> {
+    pub(crate) fn new(site: &'a Site, ports: &'a [u16]) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let _ = Command::new("chown").arg("postgres").arg(home.path()).stderr(Stdio::null()).status();
+        Self { site, home, ports }
+    }
 }
 
 impl Clusters<'_> {
-    fn sh(&self, script: &str) -> bool {
+    pub(crate) fn sh(&self, script: &str) -> bool {
         let mut sh = Command::new("sh");
         sh.args(["-c", &format!(". ./lib.sh; {script}")]).current_dir(self.site.path(""));
         sh.env("PG_HOME", self.home.path())
@@ -265,7 +279,7 @@ impl Drop for Clusters<'_> {
     }
 }
 
-fn sql(port: u16, text: &str) -> String {
+pub(crate) fn sql(port: u16, text: &str) -> String {
     let port = port.to_string();
     let arguments = ["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", "postgres", "-tAXc", text];
     let output = Command::new("psql").args(arguments).output().unwrap();
@@ -274,16 +288,14 @@ fn sql(port: u16, text: &str) -> String {
 
 #[test]
 fn three_postgresql_are_upgraded_standbys_first_and_the_primary_last_after_a_promotion() {
-    let is_server_there = fs::read_dir("/usr/lib/postgresql").is_ok_and(|mut all| all.next().is_some());
-    if !are_there(if is_server_there { &["psql", "python3"] } else { &["pg_ctl of Debian"] }) {
+    if !is_postgresql_there() || !are_there(&["python3"]) {
         return;
     }
     let ports = free_ports(5);
     let (api, exporter, ports) = (ports[4], ports[3], &ports[..3]);
     let others = [(5441, ports[0]), (5442, ports[1]), (5443, ports[2])];
     let site = example("postgresql", &[&[(8970, api), (9187, exporter)], &others[..]].concat());
-    let clusters = Clusters { site: &site, home: tempfile::tempdir().unwrap(), ports };
-    let _ = Command::new("chown").arg("postgres").arg(clusters.home.path()).stderr(Stdio::null()).status();
+    let clusters = Clusters::new(&site, ports);
     let text = fs::read_to_string(site.path("phasegate.toml")).unwrap();
     let home = format!("environment = {{ PG_HOME = \"{}\", ", clusters.home.path().display());
     site.write("phasegate.toml", text.replace("environment = { ", &home));

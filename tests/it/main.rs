@@ -82,6 +82,7 @@ mod start;
 mod stops;
 mod surge;
 mod swap;
+mod systems;
 mod taken_back;
 mod tidy;
 mod times;

@@ -134,6 +134,86 @@ fn an_exit_that_nobody_watched_is_noticed_and_said() {
 }
 
 #[test]
+fn a_number_that_somebody_else_has_by_now_is_left_alone() {
+    let site = Site::new();
+    let toml = fleet::databases(2).toml();
+    site.write("phasegate.toml", leaves(&toml));
+    let swept = Swept(&site);
+    let host = site.host();
+    site.wait_until_healthy();
+    let before = processes(&site);
+    host.kill();
+    kill(before["1"], Signal::KILL);
+    wait_for("its end", || (!is_there(before["1"])).then_some(()));
+    // Its number comes round again: as the file says it, only the moment of its beginning is another one.
+    let mut stranger = std::process::Command::new("sleep");
+    let stranger = std::os::unix::process::CommandExt::process_group(&mut stranger, 0).arg("1000").spawn();
+    let mut stranger = stranger.unwrap();
+    let file = site.path("data/processes/orders-1.json");
+    let mut kept: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    kept["pid"] = stranger.id().into();
+    // A keeper that saw its end has said so; here nobody was there any more.
+    kept["exit"] = serde_json::Value::Null;
+    std::fs::write(&file, kept.to_string()).unwrap();
+    let host = site.host();
+    site.wait_until_healthy();
+    let after = processes(&site);
+    assert_eq!(after["0"], before["0"]);
+    assert_ne!(after["1"], i32::try_from(stranger.id()).unwrap(), "it has a process of its own");
+    let ended = site.run(&["upgrade", "start", "orders", "--to", "v2", "--wait"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    host.kill();
+    end_all(&site, toml);
+    assert!(stranger.try_wait().unwrap().is_none(), "nobody has touched it");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    drop(swept);
+}
+
+#[test]
+fn one_that_was_adopted_and_replaced_by_hand_is_told_apart_and_not_ended() {
+    let site = Site::new();
+    let fleet = fleet::databases(2);
+    site.write("phasegate.toml", leaves(&fleet.toml()));
+    let swept = Swept(&site);
+    let host = site.host();
+    site.wait_until_healthy();
+    let before = processes(&site);
+    host.kill();
+    let host = site.host();
+    site.wait_until_healthy();
+    assert_eq!(processes(&site), before, "adopted");
+    // A person ends it and starts another one in its place, before the host does.
+    let port = fleet.members[1].port.to_string();
+    let by_hand = || {
+        if let Some(pid) = processes(&site).get("1") {
+            kill(*pid, Signal::KILL);
+        }
+        let words = ["__demo-database", "--id", "1", "--port", &port, "--version", "v1", "--role", "replica"];
+        let mut command = site.command(&[&words[..], &["--backup", "false"]].concat());
+        let mut child =
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+        child.try_wait().unwrap().is_none().then_some(child)
+    };
+    let mut by_hand = wait_for("one by hand on the port", by_hand);
+    let own = || processes(&site).get("1").copied().filter(|pid| is_there(*pid));
+    // It answers, so nobody is without a database; the host's own cannot have the port, and tries again.
+    site.wait_until_healthy();
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(by_hand.try_wait().unwrap().is_none(), "it is a person's, and goes on");
+    by_hand.kill().unwrap();
+    by_hand.wait().unwrap();
+    site.wait_until_healthy();
+    wait_for("the host's own to serve again", || own());
+    let ended = site.run(&["upgrade", "start", "orders", "--to", "v2", "--wait"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    host.kill();
+    end_all(&site, fleet.toml());
+    drop(swept);
+}
+
+#[test]
 fn what_the_configuration_no_longer_has_is_ended() {
     let site = Site::new();
     let mut fleet = fleet::databases(3);

@@ -125,6 +125,43 @@ fn a_killed_host_goes_on_where_it_was_and_installs_nothing_twice() {
     host.stop();
 }
 
+/// Files with what an extension is configured with, as long as a program has them in hand.
+fn handed_out(site: &Site) -> Vec<std::path::PathBuf> {
+    let Ok(entries) = fs::read_dir(site.path("data/settings")) else { return Vec::new() };
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn settings_that_a_killed_host_has_left_are_for_nobody_else_and_go_with_the_next_start() {
+    let (site, _answers) = prepared("");
+    // As a folder that was made by hand, or came out of a backup: open to all.
+    fs::create_dir_all(site.path("data/settings")).unwrap();
+    for folder in ["data", "data/settings"] {
+        fs::set_permissions(site.path(folder), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let foreign = site.write("data/settings/notes.json", "of somebody else");
+    site.write("held", "base\n");
+    let host = site.host();
+    wait_for("all of them to have their settings in hand", || {
+        ["0", "1", "2"].iter().all(|id| names(&site, id) == ["base"]).then_some(())
+    });
+    let held = handed_out(&site);
+    assert_eq!(held.len(), 3 * 2 + 1, "{held:?}");
+    host.kill();
+    site.wait_until_nothing_is_left();
+    let left = handed_out(&site);
+    assert_eq!(left.len(), held.len(), "nobody was there to remove them: {left:?}");
+    for path in left.iter().filter(|path| **path != foreign) {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600, "{path:?}");
+    }
+    site.write("held", "");
+    let host = site.host();
+    site.wait_until_healthy();
+    assert_eq!(handed_out(&site), [foreign.clone()]);
+    host.stop();
+    assert_eq!(fs::read_to_string(foreign).unwrap(), "of somebody else");
+}
+
 #[test]
 fn one_that_fails_stops_those_after_it_alone_and_an_upgrade_brings_it() {
     let (site, _answers) = prepared("");
@@ -220,6 +257,37 @@ extensions = [{{ name = "base", version = "1", settings = {{ level = "info" }}, 
     let grep =
         std::process::Command::new("grep").args(["-r", SECRET]).arg(site.path("data")).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&grep.stdout), "", "neither in the record nor in a log");
+}
+
+#[test]
+fn orders_that_fight_and_settings_that_grow_to_ten_megabytes_change_nothing_that_runs() {
+    let (site, _answers) = prepared("");
+    let host = site.host();
+    site.wait_until_healthy();
+    let good = fs::read_to_string(site.path("phasegate.toml")).unwrap();
+    let base = "name = \"base\", version = \"1\"";
+    let fight = good.replace(base, &format!("{base}, provisionAfterExtensions = [\"app\"]"));
+    let fight = fight.replace("name = \"app\"", "name = \"app\", settings = {}");
+    site.write("phasegate.toml", &fight);
+    let server = format!("127.0.0.1:{}", site.port());
+    let refused = site.run(&["reload", "--server", &server]);
+    assert!(refused.code == 1 && refused.stderr.contains("goes round in a circle"), "{refused:?}");
+    // The file that was checked is replaced by one that is no setting: the effect fails, and says why.
+    site.write(
+        "phasegate.toml",
+        good.replace("name = \"logs\", version = \"1\"", "name = \"logs\", version = \"2\""),
+    );
+    let reloaded = site.run(&["reload"]);
+    assert_eq!(reloaded.code, 0, "{reloaded:?}");
+    site.write("logs.json", vec![b' '; 10 * 1024 * 1024]);
+    let before = names(&site, "0").len();
+    let failed = site.run(&["upgrade", "start", "orders", "--wait"]);
+    assert_eq!(failed.code, 1, "{failed:?}");
+    let log = site.run(&["log", "orders"]);
+    assert!(log.stdout.contains("have 10485760 bytes (limit 1048576)"), "{log:?}");
+    assert_eq!(names(&site, "0").len(), before, "no program was begun without its settings");
+    assert!(site.instances().iter().all(|one| one["health"] == "Healthy"), "{:?}", site.instances());
+    host.stop();
 }
 
 #[test]

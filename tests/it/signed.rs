@@ -265,6 +265,44 @@ fn who_asks_for_cases_asks_them_of_what_comes_back_and_over_a_restart() {
 }
 
 #[test]
+fn an_upload_without_cases_is_named_once_a_reload_asks_for_some() {
+    let good = carrying(&repository().join("plugins/azure-health/cases"));
+    let (site, _answers) = site("db.wasm", "");
+    site.write("db.wasm", &good);
+    let host = site.host();
+    site.wait_until_healthy();
+    site.write("none.wasm", variant(1));
+    assert_eq!(swap(&site, "none.wasm").code, 0);
+    assert!(db(&site)["casesMissing"].is_null(), "{}", db(&site));
+    let toml = std::fs::read_to_string(site.path("phasegate.toml")).unwrap();
+    let asking = toml.replace("component = \"db.wasm\"", "component = \"db.wasm\"\nrequireCases = true");
+    site.write("phasegate.toml", &asking);
+    let checked = site.run(&["check"]);
+    assert_eq!(checked.code, 0, "what the file names is fine: {checked:?}");
+    let said = "what decides for `db` by the record carries no cases, and requireCases wants some";
+    assert!(checked.stderr.contains(said), "{checked:?}");
+    for _ in 0..2 {
+        let reloaded = site.run(&["reload"]);
+        let said = "what runs of plugin `db` carries no cases, and requireCases wants some";
+        assert!(reloaded.code == 0 && format!("{reloaded:?}").contains(said), "{reloaded:?}");
+    }
+    assert_eq!(generation(&site), 2, "it decides on");
+    assert!(db(&site)["casesMissing"].to_string().contains("carries no cases"), "{}", db(&site));
+    let listed = site.run(&["plugin", "list"]);
+    assert!(listed.stdout.contains("what runs of db carries no cases"), "{listed:?}");
+    // What carries some takes over, and nothing is said any more.
+    let other = [good, vec![0, 2, 1, b'x']].concat();
+    site.write("other.wasm", &other);
+    let swapped = swap(&site, "other.wasm");
+    assert_eq!(swapped.code, 0, "{swapped:?}");
+    assert!(db(&site)["casesMissing"].is_null(), "{}", db(&site));
+    assert!(!site.run(&["check"]).stderr.contains("what decides for"));
+    assert!(!format!("{:?}", site.run(&["reload"])).contains("carries no cases"));
+    host.stop();
+    assert!(!site.run(&["check"]).stderr.contains("what decides for"));
+}
+
+#[test]
 fn what_was_kept_counts_only_while_its_signature_does() {
     let (one, two) = (Signer::new(), Signer::new());
     let (site, _answers) = site("db.wasm", RULE);

@@ -1,6 +1,6 @@
 //! Replacing a plugin in a running host.
 
-use crate::support::{Background, Site, fleet, guests, wait_for};
+use crate::support::{Background, Site, fleet, guests, plugin, wait_for};
 
 fn site_with_plugin() -> Site {
     let site = Site::new();
@@ -129,5 +129,48 @@ fn stop_unharmed(host: Background<'_>, site: &Site) {
     for instance in site.instances() {
         assert_eq!(instance["plugin"]["generation"], 1, "{instance}");
     }
+    host.stop();
+}
+
+#[test]
+fn a_folder_without_a_case_is_no_cases_and_said_unless_some_are_asked_for() {
+    let (site, _answers) = plugin::site("");
+    let host = plugin::started(&site);
+    std::fs::create_dir(site.path("cases")).unwrap();
+    site.write("cases/README.md", "none yet");
+    site.write("new.wasm", plugin::variant(b'1'));
+    let swapped = site.run(&["plugin", "swap", "db", "new.wasm"]);
+    assert_eq!(swapped.code, 0, "{swapped:?}");
+    assert!(swapped.stderr.contains("cases` holds no case; none was run"), "{swapped:?}");
+    plugin::judged_by(&site, 2);
+    // What is there and is no case is refused as ever.
+    site.write("cases/broken.json", "{");
+    let refused = site.run(&["plugin", "swap", "db", "new.wasm"]);
+    assert!(refused.code == 2 && refused.stderr.contains("broken.json"), "{refused:?}");
+    // A gigabyte is not read.
+    std::fs::File::create(site.path("cases/broken.json")).unwrap().set_len(1 << 30).unwrap();
+    for words in [&["plugin", "swap", "db", "new.wasm"][..], &["plugin", "test", "new.wasm"]] {
+        let refused = site.run(words);
+        assert!(refused.code == 2 && refused.stderr.contains("larger than 16777216 bytes"), "{refused:?}");
+    }
+    let checked = site.run(&["check"]);
+    assert!(checked.code == 1 && checked.stdout.contains("larger than 16777216 bytes"), "{checked:?}");
+    std::fs::remove_file(site.path("cases/broken.json")).unwrap();
+    // One that carries cases is tested by these, whatever the folder beside it has.
+    let folder = crate::support::repository().join("plugins/azure-health/cases");
+    site.write("carries.wasm", phasegate_wasm::cases::with_cases(&plugin::azure_health(), &folder).unwrap());
+    let tested = site.run(&["plugin", "test", "carries.wasm"]);
+    assert_eq!(tested.code, 0, "{tested:?}");
+    let untested = site.run(&["plugin", "test", "new.wasm"]);
+    assert!(untested.code == 2 && untested.stderr.contains("holds no case"), "{untested:?}");
+    let swapped = site.run(&["plugin", "swap", "db", "carries.wasm"]);
+    assert_eq!(swapped.code, 0, "{swapped:?}");
+    plugin::edit(&site, "name = \"db\"\n", "name = \"db\"\nrequireCases = true\n");
+    site.write("db.wasm", std::fs::read(site.path("carries.wasm")).unwrap());
+    let reloaded = site.run(&["reload"]);
+    assert_eq!(reloaded.code, 0, "{reloaded:?}");
+    wait_for("the watched file to be looked at", || plugin::db(&site)["stage"].is_null().then_some(()));
+    let refused = site.run(&["plugin", "swap", "db", "new.wasm"]);
+    assert!(refused.code == 1 && refused.stderr.contains("carries no cases"), "{refused:?}");
     host.stop();
 }

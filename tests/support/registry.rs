@@ -62,6 +62,8 @@ pub struct State {
     pub files: BTreeMap<String, Reply>,
     /// `user:password` in base64, when a login is needed.
     pub login: Option<String>,
+    /// The whole `Authorization` without which nothing is answered.
+    pub guarded: Option<String>,
     /// Whether connections are closed without an answer.
     pub away: bool,
     /// Whether blobs are waited for until this is taken back.
@@ -241,6 +243,10 @@ fn serve(stream: &mut (impl Read + Write), base: &str, state: &Mutex<State>) -> 
 fn reply(asked: &Asked, base: &str, state: &State) -> Reply {
     let Asked { path, authorization, .. } = asked;
     let plain = path.split('?').next().unwrap_or_default();
+    if state.guarded.is_some() && state.guarded != *authorization {
+        let challenge = "WWW-Authenticate: Basic realm=\"security\" charset=\"UTF-8\"\r\n".to_owned();
+        return Reply::Whole(401, challenge, b"{\"status\":401}".to_vec());
+    }
     if let Some(login) = &state.login {
         let told = authorization.as_deref().unwrap_or_default();
         if plain == "/token" {

@@ -53,8 +53,19 @@ pub struct Work {
     pub failing: Option<Failing>,
     /// Observations that second components have missed because they did not keep up.
     pub missed: u64,
-    /// The component whose signature counts no more, and why.
-    pub signature_lost: Option<(Digest, String)>,
+    /// What was looked at last by what is asked for.
+    pub lacks: Option<Lacks>,
+}
+
+/// Why a component would not be taken up today; none of what speaks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lacks {
+    /// Which.
+    pub digest: Digest,
+    /// Its signature counts no more.
+    pub signature: Option<String>,
+    /// It carries no cases, and some are asked for.
+    pub cases: Option<String>,
 }
 
 /// The recording of what plugins were asked and said.

@@ -35,8 +35,8 @@ use std::sync::Arc;
 
 pub use begun::{Begins, Begun};
 pub use behind::{
-    Accepting, Again, Catalogue, Cause, Checking, Configuration, Held, JudgedAgain, Kept, Plugins, Recording,
-    Reloading, Source, Sources, Work,
+    Accepting, Again, Catalogue, Cause, Checking, Configuration, Held, JudgedAgain, Kept, Lacks, Plugins,
+    Recording, Reloading, Source, Sources, Work,
 };
 pub use denials::Denials;
 pub use events::Events;

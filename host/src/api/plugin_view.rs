@@ -14,7 +14,9 @@ use phasegate_wire as wire;
 #[must_use]
 pub fn plugin(report: &Report, work: Work, now: Timestamp) -> Option<wire::Plugin> {
     let active = report.active.as_ref()?;
-    let Work { evaluated, unchanged, failed, log_lines_dropped, failing, missed, signature_lost } = work;
+    let Work { evaluated, unchanged, failed, log_lines_dropped, failing, missed, lacks } = work;
+    // Of another component it says nothing.
+    let lacks = lacks.filter(|lacks| lacks.digest == active.digest);
     let failing =
         failing.map(|Failing { failed, instances, cause }| wire::PluginFailing { failed, instances, cause });
     let counters = report.counters;
@@ -28,7 +30,8 @@ pub fn plugin(report: &Report, work: Work, now: Timestamp) -> Option<wire::Plugi
         size: active.size,
         loaded_at: active.loaded_at.to_string(),
         last_error: report.last_error.as_ref().map(ToString::to_string),
-        signature_lost: signature_lost.filter(|lost| lost.0 == active.digest).map(|lost| lost.1),
+        signature_lost: lacks.as_ref().and_then(|lacks| lacks.signature.clone()),
+        cases_missing: lacks.and_then(|lacks| lacks.cases),
         stage: report.stage.map(|stage| stage.name().into()),
         load: report.load.as_ref().map(|it| load(it, now)),
         beside: report.beside.as_ref().map(|it| load(it, now)),

@@ -228,17 +228,27 @@ fn write(folder: &Path, text: &str) -> Result<PathBuf, SettingsError> {
     Ok(path)
 }
 
-/// Removes what a host has left there that was killed.
+/// Removes what a host has left there that was killed. For the start alone, before anything is handed out: also a host of
+/// before that had the same process id, as in a container, has nothing there any more.
 pub fn sweep(folder: &Path) {
-    let own = format!("{}-", std::process::id());
     let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for path in entries.flatten().map(|entry| entry.path()) {
-        let is_own =
-            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&own));
-        if !is_own && let Err(error) = std::fs::remove_file(&path) {
+    for entry in entries.flatten() {
+        // A file of ours by its name alone may be a link or a folder of somebody else.
+        let is_ours = entry.file_name().to_str().is_some_and(is_name)
+            && entry.file_type().is_ok_and(|kind| kind.is_file());
+        let path = entry.path();
+        if is_ours && let Err(error) = std::fs::remove_file(&path) {
             tracing::warn!(path = %path.display(), %error, "could not remove settings that a former host has left");
         }
     }
+}
+
+/// Whether `write` gives such names: two numbers.
+fn is_name(name: &str) -> bool {
+    let is_number =
+        |text: &str| !text.is_empty() && text.len() <= 20 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let numbers = name.strip_suffix(".json").and_then(|name| name.split_once('-'));
+    numbers.is_some_and(|(process, number)| is_number(process) && is_number(number))
 }
 
 #[cfg(test)]
@@ -293,9 +303,28 @@ mod tests {
         assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
         drop(handed);
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
-        std::fs::write(folder.join("1-1.json"), "left by another host").unwrap();
-        sweep(&folder);
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_killed_host_has_left_goes_and_nothing_of_anybody_else() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path();
+        sweep(&folder.join("that is not there"));
+        let own = format!("{}-7.json", std::process::id());
+        for name in ["1-1.json", &own, "4194304-18446744073709551615.json"] {
+            std::fs::write(folder.join(name), "left by a host").unwrap();
+        }
+        let others = ["notes.json", "1-1.json.bak", "1-.json", "-1.json", "1-1-1.json", "a-1.json", "1-1"];
+        for name in others {
+            std::fs::write(folder.join(name), "of somebody else").unwrap();
+        }
+        std::fs::create_dir(folder.join("2-2.json")).unwrap();
+        std::os::unix::fs::symlink("notes.json", folder.join("3-3.json")).unwrap();
+        sweep(folder);
+        let left = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let left: std::collections::BTreeSet<String> = left.map(|name| name.into_string().unwrap()).collect();
+        let expected = others.into_iter().chain(["2-2.json", "3-3.json"]).map(str::to_owned);
+        assert_eq!(left, expected.collect());
     }
 
     #[test]

@@ -12,13 +12,13 @@ use phasegate_wasm::Runtime;
 use phasegate_wire as wire;
 
 use crate::api::{
-    Accepting, Again, Catalogue, Checking, Configuration, Held, JudgedAgain, Kept, Plugins, Recording,
+    Accepting, Again, Catalogue, Checking, Configuration, Held, JudgedAgain, Kept, Lacks, Plugins, Recording,
     Reloading, Source, Sources, Work,
 };
 use crate::catalogue::{self, CheckError, SourceView, Watches};
 use crate::discovery::{AcceptError, Discoveries, HeldView, Seen, View};
 use crate::measure::ProbesSeen;
-use crate::plugins::hands::{Hands, HandsView};
+use crate::plugins::hands::{Hands, HandsView, Lost};
 use crate::plugins::{Counts, signature};
 use crate::probe::Prober;
 use crate::recording::{self, RecordedOutcome, Recorder, Replay};
@@ -32,9 +32,10 @@ impl Plugins for Hands {
     }
 
     fn work(&self, plugin: &PluginName) -> Work {
-        let HandsView { counts, failing, missed, signature_lost } = self.view(plugin);
+        let HandsView { counts, failing, missed, lost } = self.view(plugin);
         let Counts { evaluated, unchanged, failed, log_lines_dropped } = counts;
-        Work { evaluated, unchanged, failed, log_lines_dropped, failing, missed, signature_lost }
+        let lost = lost.map(|(digest, Lost { signature, cases })| Lacks { digest, signature, cases });
+        Work { evaluated, unchanged, failed, log_lines_dropped, failing, missed, lacks: lost }
     }
 
     fn changes(&self, plugin: &PluginName, ticket: Ticket) -> Vec<(Key, Pair)> {

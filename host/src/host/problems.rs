@@ -7,7 +7,10 @@ use crate::config::{self, Config, Problems};
 use crate::drivers::http::HttpDriver;
 use crate::net::serve_tls::TlsFiles;
 use crate::plugins::check::{self, Checked, Network};
+use crate::plugins::config::{Cases, PluginConfig};
+use crate::plugins::hands::lost_of;
 use crate::plugins::runtime;
+use crate::store;
 use phasegate_core::domain::source::HEALTH_SOURCE;
 use phasegate_core::domain::{Answer, InstanceFacts, Observation, PluginName, Response};
 
@@ -75,6 +78,26 @@ pub fn problems(config: &Config, network: Network) -> Problems {
     }
     problems.list.sort();
     problems
+}
+
+/// What decides by the record of the data directory, and would not be taken up by what this configuration asks for; with
+/// why, a fragment that follows it. Nothing where there is no record of ours.
+#[must_use]
+pub fn unfit(config: &Config) -> Vec<(PluginName, String)> {
+    let asks = |plugin: &&PluginConfig| plugin.signature.is_some() || plugin.cases == Cases::Required;
+    let asking: Vec<&PluginConfig> = config.plugins.iter().filter(asks).collect();
+    let data_dir = &config.server.data_dir;
+    if asking.is_empty() {
+        return Vec::new();
+    }
+    // Without a record nothing decides yet; one that cannot be read is told of by a start.
+    let Ok(active) = store::active_components(data_dir) else { return Vec::new() };
+    let of = |plugin: &PluginConfig| {
+        let digest = *active.get(&plugin.spec.name)?;
+        let lost = lost_of(plugin, data_dir, digest);
+        Some(lost.reasons().map(|why| (plugin.spec.name.clone(), why)).collect::<Vec<_>>())
+    };
+    asking.into_iter().filter_map(of).flatten().collect()
 }
 
 /// What a plugin sees of an open port, where a set that it judges is asked for no more than that; with the place of

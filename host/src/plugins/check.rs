@@ -101,7 +101,7 @@ impl Why {
 #[derive(Debug, thiserror::Error)]
 pub enum SelfTestError {
     /// They are no cases.
-    #[error("has cases that cannot be run: {0}")]
+    #[error("has cases that cannot be run: {0}{why}", why = because(.0))]
     Cases(cases::CasesError),
     /// It carries none.
     #[error(
@@ -125,6 +125,11 @@ pub enum SelfTestError {
         /// What it answered.
         got: String,
     },
+}
+
+/// Why the system would not do something, behind a message that leaves it out.
+fn because(error: &cases::CasesError) -> String {
+    std::error::Error::source(error).map_or_else(String::new, |why| format!(": {why}"))
 }
 
 impl CheckError {

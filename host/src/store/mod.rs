@@ -10,7 +10,7 @@ mod upkeep;
 use std::path::PathBuf;
 
 pub use sqlite::{Left, SqliteStore, Tender};
-pub use upkeep::{Checked, Existing, Restored, adopt, backup, check, restore};
+pub use upkeep::{Checked, Existing, Restored, active_components, adopt, backup, check, restore};
 
 /// Something went wrong with the data directory.
 #[derive(Debug, thiserror::Error)]

@@ -3,6 +3,7 @@
 //! Every copy is whole or not there, wherever the program is killed. Decides nothing: a record that was brought
 //! back holds the next host until a person says that it is the right one.
 
+use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use phasegate_core::domain::{By, ScaleSetName, WallTime};
+use phasegate_core::domain::{By, Digest, PluginName, ScaleSetName, WallTime};
 use phasegate_core::record::audit::{Entry, HoldState, What};
 use phasegate_core::record::{Commit, Doubt, Hold, Opened, Stored, Write};
 
@@ -81,6 +82,18 @@ pub fn check(directory: &Path) -> Result<Checked, SqliteStoreError> {
         damaged: every.damaged,
         problems: every.named,
     })
+}
+
+/// The component that decided last for each plugin, as the record of a data directory has it, also while a host writes it.
+///
+/// # Errors
+/// As [`check`], and when that part is damaged.
+pub fn active_components(directory: &Path) -> Result<BTreeMap<PluginName, Digest>, SqliteStoreError> {
+    let path = there(directory)?;
+    let connection = open_to_recover(&path)?;
+    schema::known(&connection, &path)?;
+    let stored = Reader { connection: &connection, path: &path }.plugins()?;
+    Ok(stored.into_iter().map(|(name, plugin)| (name, plugin.digest)).collect())
 }
 
 /// Copies the record of a data directory as it is at this moment, also while a host writes it.

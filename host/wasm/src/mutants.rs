@@ -7,6 +7,7 @@
 //! the decisions of an interpreter are data, and a mutant of the interpreter says nothing about them. Deliberately leaves
 //! alone what is not the author's (`whose`): no case of a policy can notice what a mutant of an allocator does.
 
+mod go;
 mod sites;
 mod whose;
 

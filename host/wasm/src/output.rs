@@ -127,6 +127,8 @@ mod tests {
             ("defer-progress", "", false),
             ("defer-until", "2026-01-05T09:00:00Z", true),
             ("defer-until", "2026-01-05T10:00:00+01:00", true),
+            ("defer-until", "9999-12-31T23:59:59Z", true),
+            ("defer-until", "9999-12-31", false),
             ("defer-until", "tonight", false),
             ("defer-reason", "whatever", true),
         ] {

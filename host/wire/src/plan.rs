@@ -195,6 +195,8 @@ words! {
         Quarantined = "quarantined",
         /// The data directory belongs to another user than the one who checks.
         ForeignDataDir = "foreign-data-dir",
+        /// What decides was recorded before the configuration asked for what it lacks, and gives way at the next start.
+        RunsUnfit = "runs-unfit",
         /// The first instance cannot make the round trip that is wanted.
         RoundTrip = "round-trip",
         /// No instance may be touched.

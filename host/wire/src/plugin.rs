@@ -40,6 +40,10 @@ pub struct Plugin {
     /// Why the signature of what runs counts no more, as the latest reload found; null where it does. What runs decides on.
     #[serde(default)]
     pub signature_lost: Option<String>,
+    /// Why what runs would be refused today for the cases that it does not carry, as the latest reload found; null where it
+    /// would not. What runs decides on.
+    #[serde(default)]
+    pub cases_missing: Option<String>,
     /// The stage that is under way, such as `compile` or `shadow`; null while nothing is.
     pub stage: Option<PluginStageName>,
     /// The latest load, also one that was refused.

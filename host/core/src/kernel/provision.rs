@@ -104,12 +104,16 @@ fn is_due(set: &SetState, now: Now) -> bool {
 
 /// The time for all of them is over.
 fn expire(set: &mut SetState, id: &InstanceId, now: Now, out: &mut Out) {
-    let in_hand = set.change(id, |instance| {
+    let expired = set.change(id, |instance| {
         let provision = instance.provision.as_mut()?;
         Some(Arc::make_mut(provision).expire())
     });
+    let Some((in_hand, left_out)) = expired.flatten() else { return };
     let name = set.spec.name.clone();
-    out.effects.extend(in_hand.flatten().into_iter().flatten().map(|it| Effect::End(name.clone(), it)));
+    out.effects.extend(in_hand.into_iter().map(|it| Effect::End(name.clone(), it)));
+    if let Some(provision) = set.instance(id).and_then(|instance| instance.provision.clone()) {
+        tell_left_out(set, id, (&provision, left_out), now, out);
+    }
     end(set, id, now, out);
 }
 
@@ -132,12 +136,7 @@ fn step(set: &mut SetState, id: &InstanceId, now: Now, out: &mut Out) {
         }
     }
     let (next, left_out) = provision.next_part();
-    for part in left_out.into_iter().filter_map(|index| provision.parts.get(index)) {
-        if let Provisioned::NotInstalled { after } = &part.state {
-            let note = ProvisionNote::LeftOut { change: part.change(), after: after.clone() };
-            told(set, id, note, now, out);
-        }
-    }
+    tell_left_out(set, id, (&provision, left_out), now, out);
     let index = again.or(match next {
         NextPart::Install(index) => Some(index),
         NextPart::Wait | NextPart::Nothing => None,
@@ -172,6 +171,22 @@ fn step(set: &mut SetState, id: &InstanceId, now: Now, out: &mut Out) {
             perform::ensure(set, id, wish, now, out);
         }
         None => end(set, id, now, out),
+    }
+}
+
+/// Says of each of these that it comes after one that is not there.
+fn tell_left_out(
+    set: &SetState,
+    id: &InstanceId,
+    (provision, left_out): (&Provision, Vec<usize>),
+    now: Now,
+    out: &mut Out,
+) {
+    for part in left_out.into_iter().filter_map(|index| provision.parts.get(index)) {
+        if let Provisioned::NotInstalled { after } = &part.state {
+            let note = ProvisionNote::LeftOut { change: part.change(), after: after.clone() };
+            told(set, id, note, now, out);
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use crate::net::names::use_resolvers;
 use crate::plugins::check::{Network, is_fetched};
 use crate::plugins::config::ComponentSource;
 use crate::words;
-use phasegate_core::domain::{Instance, InstanceId, ScaleSet};
+use phasegate_core::domain::{Instance, InstanceId, PluginName, ScaleSet};
 use phasegate_core::plan::{FeasibilityInput, feasibility};
 use phasegate_wire as wire;
 
@@ -103,6 +103,19 @@ fn about_plugins(config: &Config, network: Network) -> Vec<wire::CheckWarning> {
         }
     }
     warnings
+}
+
+/// What decides now and would not be taken up by this configuration.
+fn about_what_runs(config: &Config) -> Vec<wire::CheckWarning> {
+    let one = |(plugin, why): (PluginName, String)| {
+        let message = format!(
+            "what decides for `{plugin}` by the record {why}; a reload leaves it, and the next start takes what the \
+             configuration names in its place"
+        );
+        let plugin = Some(plugin.to_string());
+        wire::CheckWarning { scale_set: None, plugin, code: wire::WarningCode::RunsUnfit, message }
+    };
+    crate::host::unfit(config).into_iter().map(one).collect()
 }
 
 /// What it means that nobody is asked what instances run.
@@ -245,6 +258,7 @@ fn about_data_dir(config: &Config) -> Option<wire::CheckWarning> {
 fn checked(problems: &Problems, config: Option<&Config>, network: Network) -> wire::Check {
     let now = Clock::start().now();
     let mut warnings = config.map(|config| about_plugins(config, network)).unwrap_or_default();
+    warnings.extend(config.map(about_what_runs).unwrap_or_default());
     warnings.extend(config.and_then(about_data_dir));
     let (reserved, too_much) = config.map(reserved::reserved).unzip();
     warnings.extend(too_much.flatten());

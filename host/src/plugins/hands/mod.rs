@@ -1,7 +1,7 @@
 //! The hands of the plugins' lives: they do what `lifecycle::step` wants and say what came of it.
 //!
 //! Reading order: `perform` (what each effect comes to), `job` (the stages of one load), `disk` (kept bytes),
-//! `tap` and `beside` (what comes by the active component, and who judges it too), `signed` (whether what runs would be taken up today), `look` (the one place that
+//! `tap` and `beside` (what comes by the active component, and who judges it too), `today` (whether what runs would be taken up today), `look` (the one place that
 //! looks again and again), `view` (what lists show besides the life).
 //!
 //! Nothing here decides which component runs: effects come in, events go out, under the ticket of their job.
@@ -12,10 +12,10 @@ mod disk;
 mod job;
 mod look;
 mod perform;
-mod signed;
 mod tap;
 #[cfg(test)]
 mod tests;
+mod today;
 mod turnstile;
 mod view;
 
@@ -39,6 +39,7 @@ use phasegate_core::domain::{Decided, Digest, InstanceId, PluginName, Round, Sca
 use phasegate_core::lifecycle::{Comparison, Event, Key, Ticket};
 use phasegate_wasm::Runtime;
 use tap::Tap;
+pub use today::{Lost, lost_of};
 use turnstile::Turnstile;
 pub use view::HandsView;
 
@@ -97,8 +98,8 @@ struct Plugin {
     /// Comparisons that are shown, or may be.
     comparisons: Mutex<BTreeMap<Ticket, Arc<Mutex<Comparison>>>>,
     running: Mutex<Running>,
-    /// The component whose signature counts no more, and why.
-    signature_lost: Mutex<Option<(Digest, String)>>,
+    /// The component that was looked at last by what is asked for, and why it would not be taken up today.
+    lost: Mutex<Option<(Digest, Lost)>>,
 }
 
 /// What is configured, and what a reload proposes.
@@ -127,7 +128,7 @@ impl Hands {
                 shadow: Mutex::default(),
                 comparisons: Mutex::default(),
                 running: Mutex::default(),
-                signature_lost: Mutex::default(),
+                lost: Mutex::default(),
             };
             (config.spec.name.clone(), plugin)
         };

@@ -1,6 +1,6 @@
 //! What lists show of a plugin besides its life: what it has judged, and where two components differ.
 
-use super::{Hands, lock};
+use super::{Hands, Lost, lock};
 use crate::plugins::Counts;
 use phasegate_core::domain::{Digest, PluginName};
 use phasegate_core::lifecycle::{Failing, Key, Pair, Ticket};
@@ -14,8 +14,8 @@ pub struct HandsView {
     pub failing: Option<Failing>,
     /// Observations that second components have missed because they did not keep up.
     pub missed: u64,
-    /// The component whose signature counted no more when it was looked at last, and why.
-    pub signature_lost: Option<(Digest, String)>,
+    /// The component that was looked at last by what is asked for, and why it would not be taken up today.
+    pub lost: Option<(Digest, Lost)>,
 }
 
 impl Hands {
@@ -28,7 +28,7 @@ impl Hands {
             counts: counts.unwrap_or_default(),
             failing: plugin.tap.failing(),
             missed: plugin.tap.missed(),
-            signature_lost: lock(&plugin.signature_lost).clone(),
+            lost: lock(&plugin.lost).clone(),
         }
     }
 

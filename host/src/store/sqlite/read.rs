@@ -247,7 +247,7 @@ impl Reader<'_> {
         Ok(memories)
     }
 
-    fn plugins(&self) -> Result<Rows<PluginName, StoredPlugin>, SqliteStoreError> {
+    pub(in crate::store) fn plugins(&self) -> Result<Rows<PluginName, StoredPlugin>, SqliteStoreError> {
         let mut plugins = Vec::new();
         for row in self.rows("SELECT name, stored FROM plugins", &[])? {
             let [name, stored] = columns(row);

@@ -6,6 +6,7 @@
 
 use wasmparser::{Operator, OperatorsReader, Parser, Payload};
 
+use super::go;
 use super::whose::{Scope, Whose};
 use crate::error::LoadPluginError;
 use crate::text;
@@ -54,6 +55,8 @@ pub(super) struct Site {
     pub(super) with: Vec<u8>,
     /// What shows that somebody comes here.
     pub(super) trap: Vec<u8>,
+    /// Whether the compiler of Go would have written it by itself.
+    pub(super) is_like_go: bool,
 }
 
 const UNREACHABLE: u8 = 0x00;
@@ -116,8 +119,9 @@ fn of_function(
     all: &mut Vec<Site>,
 ) -> Result<(), wasmparser::BinaryReaderError> {
     let offsets: Vec<(Operator<'_>, usize)> = operators.into_iter_with_offsets().collect::<Result<_, _>>()?;
-    for pair in offsets.windows(2) {
+    for (index, pair) in offsets.windows(2).enumerate() {
         let [(operator, at), (next, end)] = pair else { continue };
+        let is_like_go = go::is_theirs(&offsets, index);
         let Some(bytes) = component.get(*at..*end) else { continue };
         let mut site = |what: What, with: Vec<u8>| {
             let mut trap = vec![NOP; bytes.len()];
@@ -125,7 +129,7 @@ fn of_function(
                 *first = UNREACHABLE;
             }
             if with.len() == bytes.len() && with != bytes {
-                all.push(Site { at: *at, function, name: None, line: None, what, with, trap });
+                all.push(Site { at: *at, function, name: None, line: None, what, with, trap, is_like_go });
             }
         };
         if let ([code], Some((what, with))) = (bytes, bytes.first().and_then(|code| instead(*code))) {

@@ -80,7 +80,10 @@ impl Whose {
                 site.line = line.map(|(file, line)| (file.to_owned(), line));
                 line.is_some()
             }
-            Scope::Names => name.is_some_and(|name| is_authors(name, self.language)),
+            Scope::Names => {
+                let is_compilers = self.language == Language::Go && site.is_like_go;
+                !is_compilers && name.is_some_and(|name| is_authors(name, self.language))
+            }
             Scope::Unknown => true,
         }
     }

@@ -156,6 +156,8 @@ mod tests {
         assert_eq!(rounds(&[&at("many")]), None);
         let ahead = until("2026-01-05T12:00:00Z");
         assert_eq!(rounds(&[&ahead, &ahead, &ahead]), Some(0), "it keeps its word so far");
+        let whenever = until("9999-12-31T23:59:59Z");
+        assert_eq!(rounds(&[&whenever, &whenever, &whenever]), Some(0), "a date like another one");
         let over = until("2026-01-05T08:00:00Z");
         assert_eq!(rounds(&[&over, &over]), Some(2));
         let away =

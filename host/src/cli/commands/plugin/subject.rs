@@ -95,14 +95,16 @@ impl Subject {
 
     /// The cases in the folder that the arguments name, or beside it, or else those that it carries.
     pub(super) fn cases(&self, named: Option<&Path>) -> anyhow::Result<Vec<Case>> {
-        let beside = self.folder.as_ref().map(|folder| folder.join("cases"));
-        let is_there = beside.as_ref().is_some_and(|folder| folder.is_dir());
-        if named.is_none()
-            && !is_there
-            && let Some(carried) = cases::embedded(&self.bytes)?
-        {
-            return Ok(carried);
+        if named.is_none() {
+            let beside = self.cases_if_any(None)?;
+            if !beside.is_empty() {
+                return Ok(beside);
+            }
+            if let Some(carried) = cases::embedded(&self.bytes)? {
+                return Ok(carried);
+            }
         }
+        let beside = self.folder.as_ref().map(|folder| folder.join("cases"));
         let folder = named.or(beside.as_deref());
         let folder = folder.with_context(|| {
             format!("`{}` has no cases beside it; name their folder with `--cases DIR`", self.name)
