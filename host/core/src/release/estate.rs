@@ -38,8 +38,10 @@ pub struct Facts {
     pub behind: bool,
     /// Whether an instance has the version at all: of nobody nothing is known.
     pub shown: bool,
-    /// Whether it was to be taken back by a way of several steps, and an instance has the version all the same.
+    /// Whether it was to be taken back, and an instance has the version all the same.
     pub remains: bool,
+    /// Whether only what one upgrade had touched was taken back: who came later, or had the version before, has it still.
+    pub only_touched: bool,
     /// Whether an upgrade that a person has started after that of the release has come to its end there.
     pub completed_since: bool,
     /// Whether and when it is tried again, where the set says that itself.

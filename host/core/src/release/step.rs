@@ -182,6 +182,13 @@ fn take_in(
         Run::GoesBack => match &facts.child {
             Some(Child { end: ChildEnd::Running, .. }) => {}
             Some(Child { end: ChildEnd::Completed, .. }) if !facts.remains => part.run = Run::Back,
+            Some(Child { end: ChildEnd::Completed, .. }) if facts.only_touched && part.from.is_some() => {
+                let text = format!(
+                    "scale set `{name}` has instances with the version that came later, which go back too"
+                );
+                out.actions.push(Action::Say("goes-back", text));
+                out.actions.push(Action::RollBack(name.clone()));
+            }
             Some(Child { end, .. }) => {
                 let why = not_back(end);
                 out.actions.push(Action::Say("not-back", format!("scale set `{name}` is not back: {why}")));

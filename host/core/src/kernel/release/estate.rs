@@ -76,9 +76,7 @@ impl EstateView for Estate<'_> {
             Run::Runs => child.as_ref().is_none_or(|child| child.end != ChildEnd::Running),
             Run::Waits | Run::Left(_) | Run::Ended { .. } => standing == Ok(Moves::There),
             Run::Done => true,
-            Run::GoesBack => {
-                !is_rollback(set) && child.as_ref().is_some_and(|it| it.end == ChildEnd::Completed)
-            }
+            Run::GoesBack => child.as_ref().is_some_and(|it| it.end == ChildEnd::Completed),
             Run::Back | Run::NotBack { .. } => false,
         };
         let seen = counts.then(|| seen(set, part, to, self.now));
@@ -109,6 +107,7 @@ impl EstateView for Estate<'_> {
             behind: seen.is_some_and(|seen| seen.behind),
             shown: seen.is_some_and(|seen| seen.shown),
             remains: part.run == Run::GoesBack && seen.is_some_and(|seen| seen.shown),
+            only_touched: is_rollback(set),
             completed_since: set.upgrade.as_ref().is_some_and(|latest| {
                 part.upgrade.as_ref() != Some(&latest.id)
                     && latest.state == UpgradeState::Completed
@@ -249,6 +248,11 @@ fn seen(set: &SetState, part: &Part, to: &ReleaseVersion, now: Now) -> Seen {
         (true, false) => Well::Yes,
     };
     Seen { well, lacks, behind, shown }
+}
+
+/// Whether an instance that counts has the version.
+pub(super) fn has_version(set: &SetState, part: &Part, to: &ReleaseVersion, now: Now) -> bool {
+    seen(set, part, to, now).shown
 }
 
 /// Whether an instance runs something else although the latest upgrade has neither left it out nor failed on it. What it

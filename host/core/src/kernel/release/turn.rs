@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::commands;
 use super::estate::{self, Estate};
-use crate::domain::{By, Change, Goal, Now, ReleaseId, ScaleSetName, Version};
+use crate::domain::{By, Change, Goal, Now, ReleaseId, ReleaseVersion, ScaleSetName, Version};
 use crate::kernel::command::{Quarantined, StartOptions};
 use crate::kernel::memory::Memories;
 use crate::kernel::out::Out;
@@ -19,7 +19,7 @@ use crate::kernel::{look as set_look, rollback};
 use crate::record::Write;
 use crate::record::audit::StartWhy;
 use crate::release::{Action, Line, Part, Release, Run, Step, held, step};
-use crate::rollout::{Brake, Event, Purpose, Wish};
+use crate::rollout::{Brake, Event, Purpose, UpgradeState, Wish};
 
 /// Rounds of a turn at most: each begins or ends something, and what is left goes with the next turn.
 const ROUNDS: usize = 50;
@@ -345,6 +345,12 @@ fn roll_back(
     let has = fleet.set(name).ok().and_then(|set| set.model.of(&part.component).cloned());
     let is_ours = |has: &Version| estate::is_version(has.as_str(), &release.version);
     if let Some(has) = has.filter(|has| !is_ours(has) && part.from.as_ref() != Some(has)) {
+        // Another release of the same version may have taken it back.
+        let is_older = ReleaseVersion::parse(has.as_str()).is_ok_and(|has| has < release.version);
+        let has_it = fleet.set(name).is_ok_and(|set| estate::has_version(set, part, &release.version, now));
+        if is_older && !has_it {
+            return change(fleet, (number, name), out, |part| part.run = Run::Back);
+        }
         let why = format!("it was brought to {has} since");
         return stays(fleet, (number, name), why, now, out);
     }
@@ -377,6 +383,8 @@ fn begin_back(
     let mine = latest.filter(|latest| part.upgrade.as_ref() == Some(&latest.id));
     if let Some(mine) = mine {
         match &mine.purpose {
+            // It took back all that it had touched; others have the version, too.
+            Purpose::Rollback { .. } if mine.state == UpgradeState::Completed => {}
             // Its way back has failed, and a person wants it once more.
             Purpose::Rollback { .. } => {
                 return rollback::latest(fleet, memories, (name, Brake::Off), by, now, out);

@@ -94,6 +94,7 @@ impl EstateView for World {
             complete,
             shown: complete && !set.empty,
             remains: false,
+            only_touched: false,
             lacks: usize::from(!complete),
             behind: set.behind,
             completed_since: false,

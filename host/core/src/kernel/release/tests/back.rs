@@ -3,7 +3,10 @@
 use super::estate::*;
 use crate::domain::*;
 use crate::kernel::Refusal;
-use crate::kernel::command::{Command, ReleaseCommand, ReleaseWish, StartOptions, ThenBack, Wanted};
+use crate::kernel::command::{
+    Command, ReleaseCommand, ReleaseWish, Selection, StartOptions, ThenBack, Wanted,
+};
+use crate::kernel::state::InstanceState;
 use crate::kernel::testing::to_version;
 use crate::release::{Release, Run};
 
@@ -118,6 +121,57 @@ fn an_instance_that_says_skip_on_the_way_back_of_several_steps_is_told() {
     world.until(|world| !release(world, 1).is_active());
     assert!(is(&world, 1, "PartlyRolledBack"), "{:?}", release(&world, 1).log);
     assert_eq!(world.at("1.0").len(), 7);
+}
+
+#[test]
+fn who_had_the_version_before_the_release_goes_back_with_it() {
+    let mut world = World::new();
+    let name = ScaleSetName::parse("eastus-a").unwrap();
+    let agent = (ExtensionName::parse("agent").unwrap(), Some(Version::parse("1.1").unwrap()));
+    let options = StartOptions {
+        wanted: Wanted { extensions: vec![agent], ..Wanted::default() },
+        manual: Some(Selection::These([InstanceId::parse("2").unwrap()].into())),
+        ..StartOptions::default()
+    };
+    world.rig.ask(Command::Start(name, options)).unwrap().unwrap();
+    let runs = |world: &World, number: &str| {
+        let has = |one: &&InstanceState| {
+            one.runs_of(&extension("agent")).version().map(Version::as_str) == Some(number)
+        };
+        world.set("eastus-a").members().filter(has).count()
+    };
+    world.until(|world| runs(world, "1.1") == 1 && world.set("eastus-a").active().is_none());
+    world.publish("contoso/agent", "1.1").unwrap();
+    world.until(|world| world.is("Completed"));
+    let (subject, version) = (subject("contoso/agent"), version("1.1"));
+    world.ask(ReleaseCommand::Withdraw { subject, version, then: ThenBack::GoBack }).unwrap();
+    world.until(|world| !release(world, 1).is_active());
+    assert!(is(&world, 1, "RolledBack"), "{:?}", release(&world, 1).log);
+    assert_eq!(world.at("1.0").len(), 8, "{:?}", release(&world, 1).log);
+}
+
+#[test]
+fn what_two_releases_share_is_back_in_both() {
+    let mut world = World::new();
+    world.publish("contoso/agent", "1.1").unwrap();
+    world.until(|world| world.set("eastus-a").active().is_some());
+    wish(&mut world, 1, ReleaseWish::Stop).unwrap();
+    world.until(|world| is(world, 1, "Stopped"));
+    let (subject, version) = (subject("contoso/agent"), version("1.1"));
+    let again = ReleaseCommand::Start {
+        subject: subject.clone(),
+        version: version.clone(),
+        plan: None,
+        quarantined: crate::kernel::command::Quarantined::Refuse,
+    };
+    world.ask(again).unwrap();
+    world.until(|world| is(world, 2, "Completed"));
+    world.ask(ReleaseCommand::Withdraw { subject, version, then: ThenBack::GoBack }).unwrap();
+    world.until(|world| [1, 2].iter().all(|number| !release(world, *number).is_active()));
+    assert_eq!(world.at("1.0").len(), 8);
+    for number in [1, 2] {
+        assert!(is(&world, number, "RolledBack"), "{number}: {:?}", release(&world, number).log);
+    }
 }
 
 #[test]
