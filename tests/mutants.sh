@@ -156,11 +156,11 @@ mutant cancel-before-the-snapshot $admission '    if upgrade.cancel_requested {
     }
     if let Some(stopped)' '    if let Some(stopped)'
 mutant judge-again-before-a-batch $admission 'if upgrade.has_more() && gate::is_over_limit(upgrade, fleet) {' 'if false {'
-mutant upgraded-limit $gate 'upgrade.purpose != Purpose::Manual && limit.is_exceeded_by(unhealthy.len(), upgraded);
+mutant upgraded-limit $gate 'upgrade.purpose != Purpose::Manual && limit.is_exceeded_by(bad, upgraded);
     let code' 'false;
     let code'
-mutant brake-of-a-rollback $gate 'upgrade.purpose != Purpose::Manual && limit.is_exceeded_by(unhealthy.len(), upgraded);
-    let code' 'upgrade.is_forward() && limit.is_exceeded_by(unhealthy.len(), upgraded);
+mutant brake-of-a-rollback $gate 'upgrade.purpose != Purpose::Manual && limit.is_exceeded_by(bad, upgraded);
+    let code' 'upgrade.is_forward() && limit.is_exceeded_by(bad, upgraded);
     let code'
 mutant stop-leaves-the-driver-at-it rollout/stopping.rs 'if ends {' 'if false && ends {'
 mutant stop-does-not-wait-for-the-driver rollout/stopping.rs 'if upgrade.members.in_flight().next().is_some() {' 'if false {'
@@ -453,7 +453,7 @@ mutant worlds-release-zones-side-by-side kernel/zones.rs 'self.zones.iter().any(
 mutant worlds-release-bake-does-not-count release/gates.rs 'since + release.strategy.bake <= now;' 'since <= now;'
 mutant worlds-release-halted-begins release/reasons.rs '            return NotBegun::Halted;
 ' ''
-mutant worlds-release-never-halts release/step.rs 'let is_over = failed.len() > release.allowed;' 'let is_over = failed.len() > release.allowed + 99;'
+mutant worlds-release-never-halts release/step.rs 'let is_over = failed > release.allowed;' 'let is_over = failed > release.allowed + 99;'
 mutant worlds-release-withdrawn-goes-on kernel/release/commands.rs 'let ends = with_it.filter(|it| stops(it) || goes_back(it))' 'let ends = with_it.filter(|it| it.number == 0 && goes_back(it))'
 mutant worlds-release-opted-out-begins kernel/release/estate.rs '.opted_out.contains_key(&(set.spec.name.clone(), enrolment.subject.clone()))' '.opted_out.is_empty() && false'
 mutant worlds-release-opt-out-goes-on release/step.rs 'if opted_out.is_some() && !part.cancelling {' 'if opted_out.is_some() && part.cancelling {'
@@ -484,7 +484,20 @@ mutant release-evidence-is-not-revoked release/step.rs 'if part.well_since.take(
 mutant release-pair-of-its-own release/reasons.rs 'flying.contains(pair) || estate' 'estate'
 mutant release-pair-of-another release/reasons.rs 'flying.contains(pair) || estate.is_in_flight_elsewhere(pair)' 'flying.contains(pair)'
 mutant release-opt-out-goes-on release/step.rs 'if opted_out.is_some() && !part.cancelling {' 'if opted_out.is_some() && part.cancelling {'
-mutant release-never-halts release/step.rs 'let is_over = failed.len() > release.allowed;' 'let is_over = failed.len() > release.allowed + 99;'
+mutant release-never-halts release/step.rs 'let is_over = failed > release.allowed;' 'let is_over = failed > release.allowed + 99;'
+mutant release-machines-are-judged-alone rollout/gate.rs 'limit.is_exceeded_by(mine + bad, upgraded(upgrade) + others)' 'limit.is_exceeded_by(mine + bad.min(0), upgraded(upgrade) + others.min(0))'
+mutant release-machines-begin-past-their-group rollout/gate.rs 'if beside.bad > 0 && is_over_limit(upgrade, fleet) {' 'if beside.bad > 999 && is_over_limit(upgrade, fleet) {'
+mutant machines-what-goes-back-is-not-in-flight kernel/zones.rs 'Stage::Undoing => upgrade.members.in_flight().count(),' 'Stage::Undoing => 0,'
+mutant upgrade-lost-one-is-forgotten rollout/reconfigured.rs 'self.lost_one |= !gone.is_empty();' ''
+mutant release-each-machine-is-a-failed-set release/state.rs 'Some(subscription) => Unit::Machines(&self.location, subscription),' 'Some(_) => Unit::Set(name),'
+mutant release-not-approved-is-a-failure kernel/release/estate.rs '(UpgradeState::Faulted, None) if nobody_approved(upgrade) =>' '(UpgradeState::Faulted, None) if nobody_approved(upgrade) && upgrade.releases.is_empty() =>'
+mutant release-not-approved-comes-again kernel/release/estate.rs '=> Some(Left::NotApproved),' '=> None,'
+mutant release-not-approved-is-retried release/step.rs 'let is_by_itself = matches!(how, How::Faulted | How::Incomplete);' 'let is_by_itself = how != How::Cancelled;'
+mutant release-bypass-passes-a-pause rollout/refusal.rs 'Some(release) if only_its_release =>' 'Some(release) if only_its_release && upgrade.cancel_requested =>'
+mutant release-waits-for-nobody release/gates.rs 'let by = stuck.iter().find(|stuck| waits_for(part, stuck))?;' 'let by = stuck.iter().find(|stuck| waits_for(part, stuck) && stuck.1.tries > 99)?;'
+mutant release-waits-for-who-is-excused release/gates.rs 'of.phase < part.phase && !is_excused(part.phase, name)' 'of.phase < part.phase'
+mutant release-older-does-not-begin kernel/release/turn.rs 'has_ended_withdrawn(fleet, *number))' 'has_ended_withdrawn(fleet, *number) && *number == 0)'
+mutant release-what-follows-has-ended-it kernel/release/estate.rs 'if before.is_some_and(|before| !before.is_active())' 'if before.is_some_and(|before| before.is_active())'
 mutant release-retried-for-ever release/step.rs 'part.tries <= limit' 'part.tries <= limit + 99'
 mutant release-past-the-major release/enrolment.rs 'std::cmp::Ordering::Less if from.major() != to.major()' 'std::cmp::Ordering::Less if from.major() > to.major()'
 mutant release-minor-across-a-start kernel/boot.rs 'model.configured == defined || model.configured == configured' 'model.configured.as_str().starts_with(configured.as_str())'

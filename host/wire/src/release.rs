@@ -256,8 +256,10 @@ words! {
         Failed = "Failed",
         /// Its upgrade came to its end without an eligible instance.
         Incomplete = "Incomplete",
-        /// A person ended its upgrade.
+        /// Its upgrade was ended before its end; `text` says why.
         Cancelled = "Cancelled",
+        /// Nobody approved what came next for as long as `approvalTimeout` allows.
+        NotApproved = "NotApproved",
         /// It is being taken back.
         GoingBack = "GoingBack",
         /// It was taken back.
@@ -313,6 +315,9 @@ pub struct ReleaseInBrief {
     pub region_phases: usize,
     /// Its scale sets by where they are.
     pub scale_sets: BTreeMap<String, usize>,
+    /// Why nothing goes on before a person has decided, and how; null while something does.
+    #[serde(default)]
+    pub waits_for_people: Option<String>,
 }
 
 /// `GET /v1/releases/ID`, `release status --json`.
@@ -387,6 +392,10 @@ pub struct ReleaseSet {
     /// Versions that its instances are known to run now, with how many; empty where nobody knows.
     #[serde(default)]
     pub runs: BTreeMap<String, usize>,
+    /// The group of a stand-alone machine, `SUBSCRIPTION/LOCATION`: its machines are counted as one set for the limits of
+    /// health and for `maxFailedSets`; null of a set.
+    #[serde(default)]
+    pub group: Option<String>,
     /// Sets of the model's `after`: it begins behind them.
     #[serde(default)]
     pub after: Vec<String>,

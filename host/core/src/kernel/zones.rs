@@ -7,7 +7,7 @@
 //!
 //! Nothing of it is recorded: it follows from the upgrades, and is made anew at a start.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use imbl::{OrdMap, OrdSet};
 
@@ -15,8 +15,10 @@ use super::look;
 use super::memory::Memories;
 use super::out::Out;
 use super::state::{Fleet, SetState};
-use crate::domain::{Estate, InstanceId, Location, Now, ScaleSetName, SetKind, Subscription, Timestamp};
-use crate::rollout::{Machines, Member, Purpose, Stage, Upgrade};
+use crate::domain::{
+    Component, Estate, InstanceId, Location, Now, ScaleSetName, SetKind, Subscription, Timestamp,
+};
+use crate::rollout::{Brought, Machines, Member, MemberState, Purpose, Stage, Upgrade};
 
 /// A zone; instances without one are a zone of their own.
 pub(in crate::kernel) type Zone = Option<String>;
@@ -162,9 +164,38 @@ pub(in crate::kernel) fn machines(fleet: &Fleet, set: &SetState) -> Option<Machi
         all.unhealthy += one.census().unhealthy().len();
         if one.spec.name != set.spec.name {
             all.flying += in_flight(one);
+            count_brought(&mut all.others, set, one);
         }
     }
     Some(all)
+}
+
+/// Adds what the releases of the upgrade of a stand-alone machine have come to on another one of its group. Whoever a
+/// driver or the health gate has in hand has come to nothing yet.
+fn count_brought(others: &mut BTreeMap<Component, Brought>, set: &SetState, one: &SetState) {
+    let Some(mine) = set.active().filter(|mine| mine.is_forward() && !mine.releases.is_empty()) else {
+        return;
+    };
+    let theirs = one.upgrade.as_ref();
+    let shared = theirs.filter(|it| it.is_forward() && !it.releases.is_disjoint(&mine.releases));
+    let unhealthy = one.census().unhealthy();
+    for instance in one.members() {
+        let id = &instance.spec.id;
+        let member = theirs.and_then(|it| it.members.get(id));
+        let in_hand =
+            member.is_some_and(|it| !matches!(it.state, MemberState::Pending) && !it.state.is_terminal());
+        for change in mine.goal.changes() {
+            let part =
+                |it: &Upgrade| it.members.get(id).is_some_and(|it| it.has_failed_of(&change.component));
+            let has_failed = shared.is_some_and(|it| part(it));
+            let has_it = !in_hand && instance.runs_of(&change.component).version() == Some(&change.to);
+            if has_failed || has_it {
+                let all = others.entry(change.component.clone()).or_default();
+                all.upgraded += 1;
+                all.bad += usize::from(has_failed || unhealthy.contains(id));
+            }
+        }
+    }
 }
 
 /// How many instances a set has in flight.
@@ -173,7 +204,18 @@ fn in_flight(set: &SetState) -> usize {
     if upgrade.purpose == Purpose::Manual {
         return upgrade.members.in_flight().count();
     }
-    upgrade.batches.get(upgrade.current).map_or(0, |batch| upgrade.members.of_batch(batch.number).count())
+    let batch = || upgrade.batches.get(upgrade.current).map(|batch| upgrade.members.of_batch(batch.number));
+    match upgrade.stage {
+        // What is brought back is of batches that have ended.
+        Stage::Undoing => upgrade.members.in_flight().count(),
+        Stage::Preparing { .. }
+        | Stage::Between { .. }
+        | Stage::InBatch
+        | Stage::Hooking { .. }
+        | Stage::Baking { .. }
+        | Stage::Stopping { .. }
+        | Stage::Ended { .. } => batch().map_or(0, Iterator::count),
+    }
 }
 
 /// Whether anything of an upgrade is in flight.
@@ -193,7 +235,8 @@ fn flying(set: &SetState) -> OrdSet<Zone> {
     };
     let zone = |id: &InstanceId| set.instance(id).and_then(|instance| instance.spec.zone.clone());
     let crosses = upgrade.policy.rolling.enable_cross_zone_upgrade || upgrade.purpose == Purpose::Manual;
-    if crosses {
+    // What is brought back is of batches that have ended, in whichever zone.
+    if crosses || upgrade.stage == Stage::Undoing {
         // Of those in flight alone: what is only planned keeps nobody waiting.
         return upgrade.members.in_flight().map(zone).collect();
     }

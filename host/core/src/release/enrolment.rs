@@ -29,6 +29,8 @@ pub enum Left {
     TakenBack,
     /// It failed with the version in a release before, as often as it was to be tried.
     FailedBefore,
+    /// Nobody approved it in a release before.
+    NotApproved,
     /// The configuration has it no longer.
     Gone,
     /// The release ended before its turn.
@@ -50,6 +52,7 @@ impl Left {
             Self::HeldUnhealthy => "held-unhealthy",
             Self::TakenBack => "taken-back",
             Self::FailedBefore => "failed-before",
+            Self::NotApproved => "not-approved",
             Self::Gone => "gone",
             Self::Ended => "release-ended",
         }
@@ -70,6 +73,9 @@ impl Left {
             Self::TakenBack => "it was taken back from this version; a person's start brings it again",
             Self::FailedBefore => {
                 "it failed with this version in an earlier release; a person's start tries it again"
+            }
+            Self::NotApproved => {
+                "nobody approved this version in an earlier release; a person's start brings it"
             }
             Self::Gone => "the configuration has it no longer",
             Self::Ended => "the release ended before its turn, or before it was through there",

@@ -77,8 +77,10 @@ pub enum ChildEnd {
     Completed,
     /// A limit ended it, or it was taken back; why.
     Faulted(String),
-    /// A person ended it, or started something else.
+    /// A person ended it, or something else was started in its place; why.
     Cancelled(String),
+    /// Nobody approved what came next in time; why.
+    NotApproved(String),
 }
 
 /// Instances of a set, counted.

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::enrolment::Left;
-use super::state::{How, Part, Release, Run};
+use super::state::{How, Part, Release, ReleaseState, Run, Unit};
 use super::step::Step;
 use crate::domain::{Location, ScaleSetName, Timestamp};
 
@@ -148,12 +148,66 @@ fn is_through(release: &Release, part: &Part, now: Timestamp) -> bool {
         // It was tried as often as it was to be: passed over as one that failed, where so many may.
         Run::Ended { how: How::Incomplete, retry_at: None, .. } => short(release) <= release.allowed,
         Run::Runs => part.passed_over,
-        Run::Waits | Run::Ended { how: How::Incomplete | How::Cancelled, .. } | Run::GoesBack => false,
+        Run::Waits
+        | Run::Ended { how: How::Incomplete | How::Cancelled | How::NotApproved, .. }
+        | Run::GoesBack => false,
+    }
+}
+
+/// The first set that a release waits for until a person has decided, where nothing of it goes on by itself before that:
+/// nothing is under way, and whoever has not begun, or is to be tried again, waits for such a set.
+#[must_use]
+pub fn waits_for_people(release: &Release) -> Option<(&ScaleSetName, &Part)> {
+    let is_held = release.state != ReleaseState::Running || release.paused;
+    if is_held || release.parts.values().any(Part::is_in_flight) {
+        return None;
+    }
+    let stuck: Vec<(&ScaleSetName, &Part)> =
+        release.parts.iter().filter(|(_, part)| is_exhausted(release, part)).collect();
+    let is_excused =
+        |phase: usize, name: &ScaleSetName| release.excused.get(&phase).is_some_and(|it| it.contains(name));
+    let waits_for = |part: &Part, (name, of): &(&ScaleSetName, &Part)| {
+        part.after.contains(name) || (of.phase < part.phase && !is_excused(part.phase, name))
+    };
+    let mut first = None;
+    for part in release.parts.values() {
+        let is_open = match &part.run {
+            Run::Waits => true,
+            Run::Ended { retry_at, .. } => retry_at.is_some(),
+            Run::Left(_) | Run::Runs | Run::Done | Run::GoesBack | Run::Back | Run::NotBack { .. } => false,
+        };
+        if is_open {
+            let by = stuck.iter().find(|stuck| waits_for(part, stuck))?;
+            first = first.or(Some(*by));
+        }
+    }
+    first
+}
+
+/// Whether a set has come to an end that only a person goes past.
+fn is_exhausted(release: &Release, part: &Part) -> bool {
+    match &part.run {
+        Run::Ended { how: How::Cancelled | How::NotApproved, .. } => true,
+        Run::Ended { how: How::Incomplete, retry_at, .. } => {
+            retry_at.is_none() && short(release) > release.allowed
+        }
+        // Passed over by those of later region phases; whoever comes after it waits for it.
+        Run::Ended { how: How::Faulted, .. }
+        | Run::Waits
+        | Run::Left(_)
+        | Run::Runs
+        | Run::Done
+        | Run::GoesBack
+        | Run::Back
+        | Run::NotBack { .. } => false,
     }
 }
 
 /// Sets that failed, and those that are short of an instance and are not tried again by themselves.
 fn short(release: &Release) -> usize {
-    let is_short = |part: &&Part| matches!(part.run, Run::Ended { how: How::Incomplete, retry_at: None, .. });
-    release.failed().count() + release.parts.values().filter(is_short).count()
+    let is_short = |part: &Part| matches!(part.run, Run::Ended { how: How::Incomplete, retry_at: None, .. });
+    let counts = |(_, part): &(&ScaleSetName, &Part)| part.has_failed() || is_short(part);
+    let units: BTreeSet<Unit<'_>> =
+        release.parts.iter().filter(counts).map(|(name, part)| part.unit(name)).collect();
+    units.len()
 }

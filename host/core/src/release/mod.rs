@@ -26,10 +26,10 @@ mod strategy;
 pub use catalogue::{PublishError, Published, PublishedVersion, Publishing, Withdrawn};
 pub use enrolment::{Left, Moves, may_move, resolve};
 pub use estate::{Child, ChildEnd, EstateView, Facts, Tally, Well};
-pub use gates::{Looked, not_through_before};
+pub use gates::{Looked, not_through_before, waits_for_people};
 pub use plan::{PlannedPhase, PlannedSet, ReleasePlan, plan};
 pub use reasons::{NotBegun, why_not_begun};
-pub use state::{End, How, Line, Part, Release, ReleaseState, Run};
+pub use state::{End, How, Line, Part, Release, ReleaseState, Run, Unit};
 pub use step::{Action, Step, held, step, why_held};
 pub use strategy::{Strategy, StrategyProblem, Unlisted};
 

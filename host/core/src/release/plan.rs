@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::enrolment::{Left, Moves};
 use super::estate::Tally;
 use super::strategy::Strategy;
-use crate::domain::{Digest, ExtensionType, Location, ReleaseVersion, ScaleSetName, Version};
+use crate::domain::{Digest, ExtensionType, Location, ReleaseVersion, ScaleSetName, Subscription, Version};
 
 /// One set of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct PlannedSet {
     pub from: Option<Version>,
     /// What its instances are known to have, with how many; those of whom nobody knows are not among them.
     pub runs: BTreeMap<Version, usize>,
+    /// Of a stand-alone machine: the subscription whose machines in its region are counted as one set.
+    pub machines_of: Option<Subscription>,
     /// Sets that come before it.
     pub after: Vec<ScaleSetName>,
     /// Whether it is part of the release, and what has to be done there.
@@ -143,7 +145,17 @@ fn digest(
         line(format!("phase {}", phase.regions.iter().map(Location::as_str).collect::<Vec<_>>().join(" ")));
         for set in &phase.sets {
             // What runs there is of the moment, as health is.
-            let PlannedSet { name, location, from, runs: _, after, standing, held_unhealthy: _, tally } = set;
+            let PlannedSet {
+                name,
+                location,
+                from,
+                runs: _,
+                machines_of,
+                after,
+                standing,
+                held_unhealthy: _,
+                tally,
+            } = set;
             let from = from.as_ref().map_or("", Version::as_str);
             let standing = match standing {
                 Ok(Moves::Up) => "up",
@@ -153,6 +165,7 @@ fn digest(
                 Err(left) => left.code(),
             };
             line(format!("set {name} {location} {from} {standing} {}", tally.total));
+            machines_of.iter().for_each(|of| line(format!("machines of {of}")));
             if !after.is_empty() {
                 line(format!(
                     "after {}",

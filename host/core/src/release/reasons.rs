@@ -57,8 +57,10 @@ pub enum NotBegun {
     },
     /// It has failed and is not tried again by itself.
     Failed,
-    /// A person ended its upgrade.
+    /// Its upgrade was ended before its end.
     Cancelled,
+    /// Nobody approved what came next.
+    NotApproved,
     /// It came to its end without an eligible instance, and is not tried again by itself.
     Incomplete,
     /// It was through, and is not well any more: later region phases wait for it.
@@ -72,6 +74,11 @@ pub enum NotBegun {
     Shared {
         /// Which.
         release: ReleaseId,
+    },
+    /// The host holds, because its record may not be the latest.
+    Holding {
+        /// Why.
+        why: String,
     },
     /// The kernel refused its start.
     Refused {
@@ -97,6 +104,8 @@ impl NotBegun {
             Self::Retry { .. } => "retry",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
+            Self::NotApproved => "not-approved",
+            Self::Holding { .. } => "holding",
             Self::Incomplete => "incomplete",
             Self::Unwell { .. } => "unwell",
             Self::Shared { .. } => "shared",
@@ -130,9 +139,17 @@ impl NotBegun {
                 "failed, and was tried often enough; a person's `phasegate upgrade retry` tries it again".to_owned()
             }
             Self::Cancelled => {
-                "a person ended its upgrade; `phasegate release approve --region-phase N` lets what waits for it begin, \
-                 and `phasegate upgrade start` brings it there"
+                "nothing begins it again by itself; `phasegate release approve --region-phase N` lets what waits for it \
+                 begin, and `phasegate upgrade start` brings it there"
                     .to_owned()
+            }
+            Self::NotApproved => {
+                "nobody approved what came next, which says nothing of the version; `phasegate upgrade retry` of the set asks \
+                 again, and `phasegate release approve --region-phase N` lets what waits for it begin"
+                    .to_owned()
+            }
+            Self::Holding { why } => {
+                format!("the host holds: {why}; `phasegate data adopt` lets it go on")
             }
             Self::Incomplete => {
                 "its upgrade came to its end, and an eligible instance does not have the version".to_owned()
@@ -194,6 +211,7 @@ pub(super) fn judge(
                 How::Faulted => NotBegun::Failed,
                 How::Incomplete => NotBegun::Incomplete,
                 How::Cancelled => NotBegun::Cancelled,
+                How::NotApproved => NotBegun::NotApproved,
             };
         }
         Run::Ended { .. }

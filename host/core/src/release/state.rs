@@ -12,7 +12,7 @@ use super::gates::Looked;
 use super::strategy::Strategy;
 use crate::domain::{
     Actor, Component, Digest, ExtensionType, InstanceId, Location, ReleaseId, ReleaseVersion, ScaleSetName,
-    Timestamp, UpgradeId, Version,
+    Subscription, Timestamp, UpgradeId, Version,
 };
 
 /// Lines of its own that a release keeps; the trail of each set has all of its upgrades.
@@ -73,8 +73,10 @@ pub enum How {
     Faulted,
     /// It came to its end, and an eligible instance does not have the version.
     Incomplete,
-    /// A person ended it.
+    /// It was ended before, or something else was started in its place.
     Cancelled,
+    /// Nobody approved what came next for as long as `approvalTimeout` allows.
+    NotApproved,
 }
 
 /// Where a set is in a release.
@@ -121,6 +123,7 @@ impl Run {
             Self::Ended { how: How::Faulted, .. } => "Failed",
             Self::Ended { how: How::Incomplete, .. } => "Incomplete",
             Self::Ended { how: How::Cancelled, .. } => "Cancelled",
+            Self::Ended { how: How::NotApproved, .. } => "NotApproved",
             Self::GoesBack => "GoingBack",
             Self::Back => "Back",
             Self::NotBack { .. } => "NotBack",
@@ -143,6 +146,10 @@ pub struct Part {
     /// Sets that come before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<ScaleSetName>,
+    /// Of a stand-alone machine: the subscription whose machines in the same region are one group. They are counted as
+    /// one set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machines_of: Option<Subscription>,
     /// Where it is.
     pub run: Run,
     /// Its latest upgrade.
@@ -185,6 +192,7 @@ impl Part {
             component,
             from: None,
             after: Vec::new(),
+            machines_of: None,
             run: Run::Waits,
             upgrade: None,
             tries: 0,
@@ -345,6 +353,12 @@ impl Release {
         self.parts.iter().filter(|(_, part)| part.has_failed())
     }
 
+    /// What has failed, as `maxFailedSets` counts it: sets, and groups of stand-alone machines in which one has.
+    #[must_use]
+    pub fn failed_units(&self) -> BTreeSet<Unit<'_>> {
+        self.failed().map(|(name, part)| part.unit(name)).collect()
+    }
+
     /// The names of the regions in which an upgrade of it is under way.
     pub fn regions_in_flight(&self) -> impl Iterator<Item = &Location> {
         self.parts.values().filter(|part| part.is_in_flight()).map(|part| &part.location)
@@ -362,7 +376,25 @@ impl Release {
     }
 }
 
+/// What counts as one set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Unit<'a> {
+    /// A set.
+    Set(&'a ScaleSetName),
+    /// The stand-alone machines of a subscription in a region.
+    Machines(&'a Location, &'a Subscription),
+}
+
 impl Part {
+    /// What it is counted as.
+    #[must_use]
+    pub fn unit<'a>(&'a self, name: &'a ScaleSetName) -> Unit<'a> {
+        match &self.machines_of {
+            Some(subscription) => Unit::Machines(&self.location, subscription),
+            None => Unit::Set(name),
+        }
+    }
+
     /// Whether its upgrade, or its way back, is under way.
     #[must_use]
     pub fn is_in_flight(&self) -> bool {

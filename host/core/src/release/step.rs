@@ -10,7 +10,7 @@ use super::enrolment::{Left, Moves};
 use super::estate::{Child, ChildEnd, EstateView, Facts, Well};
 use super::gates::{Gates, Looked, forget_excuses};
 use super::reasons::{NotBegun, REFUSED_AGAIN, judge};
-use super::state::{End, How, Part, Release, ReleaseState, Run};
+use super::state::{End, How, Part, Release, ReleaseState, Run, Unit};
 use super::wind_up::wind_up;
 use crate::domain::{Location, ScaleSetName, Timestamp};
 
@@ -236,7 +236,7 @@ fn not_back(end: &ChildEnd) -> String {
         ChildEnd::Running | ChildEnd::Completed => {
             "an instance of it has the version all the same".to_owned()
         }
-        ChildEnd::Faulted(why) | ChildEnd::Cancelled(why) => why.clone(),
+        ChildEnd::Faulted(why) | ChildEnd::Cancelled(why) | ChildEnd::NotApproved(why) => why.clone(),
     }
 }
 
@@ -267,7 +267,9 @@ fn runs(
             facts.retry.map_or((release.strategy.retry_after, release.strategy.retry_limit), |rule| {
                 (rule.after, rule.limit)
             });
-        let retry_at = (how != How::Cancelled && part.tries <= limit).then_some(now + after);
+        // What waits for a person's word is not asked for again by itself.
+        let is_by_itself = matches!(how, How::Faulted | How::Incomplete);
+        let retry_at = (is_by_itself && part.tries <= limit).then_some(now + after);
         Run::Ended { how, why, retry_at }
     };
     let next = match end {
@@ -285,6 +287,7 @@ fn runs(
             again(How::Incomplete, "an eligible instance does not have the version".to_owned())
         }
         ChildEnd::Faulted(why) => again(How::Faulted, why),
+        ChildEnd::NotApproved(why) => again(How::NotApproved, why),
         ChildEnd::Cancelled(_) if part.cancelling => opted_out.map_or(Run::Waits, Run::Left),
         ChildEnd::Cancelled(why) => again(How::Cancelled, why),
     };
@@ -315,6 +318,7 @@ pub(super) fn is_decided_by_people(left: Left) -> bool {
         | Left::HeldUnhealthy
         | Left::TakenBack
         | Left::FailedBefore
+        | Left::NotApproved
         | Left::Ended => false,
     }
 }
@@ -388,16 +392,15 @@ pub(super) fn end(release: &mut Release, end: End, now: Timestamp, out: &mut Ste
 
 /// More failed sets than allowed halt it everywhere; fewer again let it go on.
 fn halt(release: &mut Release, out: &mut Step) {
-    let failed: Vec<String> = release.failed().map(|(name, _)| format!("`{name}`")).collect();
-    let is_over = failed.len() > release.allowed;
+    let units = release.failed_units();
+    let (failed, has_machines) = (units.len(), units.iter().any(|unit| matches!(unit, Unit::Machines(..))));
+    let is_over = failed > release.allowed;
     match release.state {
         ReleaseState::Running if is_over => {
-            let why = format!(
-                "{} of its scale sets failed ({}), and {} may",
-                failed.len(),
-                failed.join(", "),
-                release.allowed
-            );
+            let names: Vec<String> = release.failed().map(|(name, _)| format!("`{name}`")).collect();
+            let group = if has_machines { "; the machines of a group count as one" } else { "" };
+            let (names, allowed) = (names.join(", "), release.allowed);
+            let why = format!("{failed} of its scale sets failed ({names}), and {allowed} may{group}");
             release.state = ReleaseState::Halted;
             out.head_changed = true;
             out.actions.push(Action::Quarantine(why.clone()));

@@ -1,9 +1,12 @@
 //! The health gate: watches the batch in flight, and judges what has been upgraded so far.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::{Health, HealthGate, InstanceId, OnBakeFailure, OnBreach, OnInstanceFailure, Timestamp};
+use crate::domain::{
+    Component, Health, HealthGate, InstanceId, OnBakeFailure, OnBreach, OnInstanceFailure, Timestamp,
+};
 
 use super::batch::BatchState;
 use super::error::{UpgradeError, UpgradeErrorCode};
@@ -12,7 +15,7 @@ use super::member::{Member, MemberState};
 use super::state::{Progress, Purpose, Stage, Upgrade, UpgradeState};
 use super::step::{Step, end, fail, go};
 use super::trip::Trip;
-use super::view::FleetView;
+use super::view::{Brought, FleetView};
 use super::{evidence, surge, trip, verdict};
 
 /// Watches the members of the batch in flight. Gives whether the batch is over.
@@ -227,9 +230,29 @@ pub(super) fn is_over_limit(upgrade: &Upgrade, fleet: &dyn FleetView) -> bool {
     if upgrade.purpose == Purpose::Manual {
         return false;
     }
-    let down = upgraded_down(upgrade, fleet);
+    let mine = verdict::failed(upgrade) + upgraded_down(upgrade, fleet);
+    // Whoever is through and well does not fail for others of its group.
+    if mine == 0 && !upgrade.has_more() {
+        return false;
+    }
+    let Brought { upgraded: others, bad } = beside(upgrade, fleet);
     let limit = upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent;
-    limit.is_exceeded_by(verdict::failed(upgrade) + down, upgraded(upgrade))
+    limit.is_exceeded_by(mine + bad, upgraded(upgrade) + others)
+}
+
+/// What its releases have come to on other stand-alone machines of its group: these are one set for the limits.
+pub(super) fn beside(upgrade: &Upgrade, fleet: &dyn FleetView) -> Brought {
+    let goal = upgrade.open_goal();
+    let each = goal.changes().map(|change| beside_of(upgrade, &change.component, fleet));
+    each.max_by_key(|one| (one.bad, Reverse(one.upgraded))).unwrap_or_default()
+}
+
+/// The same of one component alone.
+pub(super) fn beside_of(upgrade: &Upgrade, component: &Component, fleet: &dyn FleetView) -> Brought {
+    if upgrade.releases.is_empty() || !upgrade.is_forward() {
+        return Brought::default();
+    }
+    fleet.machines().and_then(|machines| machines.others.get(component).copied()).unwrap_or_default()
 }
 
 /// How many have been upgraded, with those of before.
@@ -279,17 +302,22 @@ fn ended_in_bake(upgrade: &Upgrade, fleet: &dyn FleetView) -> BTreeMap<InstanceI
 /// Judges all that has been upgraded so far: tells what is not healthy, and stops over the limit.
 pub(super) fn judge_upgraded(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
     if is_over_limit(upgrade, fleet) {
-        verdict::end_guilty(upgrade, now, out);
+        verdict::end_guilty(upgrade, fleet, now, out);
     }
     let (upgraded, unhealthy) = upgraded_so_far(upgrade, fleet);
+    let beside = beside(upgrade, fleet);
     if unhealthy.is_empty() {
+        if beside.bad > 0 && is_over_limit(upgrade, fleet) {
+            return end_with_the_group(upgrade, beside, now);
+        }
         // Whoever was down for a while is well again, and nothing has failed: the headline says no more.
         let failed = UpgradeErrorCode::RollingUpgradeInProgressWithFailedUpgradedVMs;
         upgrade.error.take_if(|error| error.code == failed);
         return;
     }
     let limit = upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent;
-    let exceeded = upgrade.purpose != Purpose::Manual && limit.is_exceeded_by(unhealthy.len(), upgraded);
+    let (bad, upgraded) = (unhealthy.len() + beside.bad, upgraded + beside.upgraded);
+    let exceeded = upgrade.purpose != Purpose::Manual && limit.is_exceeded_by(bad, upgraded);
     let code = if exceeded {
         UpgradeErrorCode::MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade
     } else {
@@ -297,6 +325,7 @@ pub(super) fn judge_upgraded(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: 
     };
     let (first, why) = unhealthy.first().map_or(("", ""), |(id, why)| (id.as_str(), why.as_str()));
     let what = match upgrade.purpose {
+        Purpose::Forward if beside != Brought::default() => "upgraded stand-alone machines of its group",
         Purpose::Forward | Purpose::Manual => "upgraded instances",
         Purpose::Rollback { .. } => "instances that were brought back",
     };
@@ -307,12 +336,26 @@ pub(super) fn judge_upgraded(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: 
             format!(" (maxUnhealthyUpgradedInstancePercent = {})", limit.get())
         }
     };
-    let message =
-        format!("{} of {upgraded} {what} are unhealthy{by}; the first is `{first}`: {why}", unhealthy.len());
+    let message = format!("{bad} of {upgraded} {what} are unhealthy{by}; the first is `{first}`: {why}");
     upgrade.error = Some(UpgradeError { code, message, details: unhealthy.clone() });
     if exceeded {
         breach(upgrade, &unhealthy, now, out);
     }
+}
+
+/// Too many of its group are unhealthy with the version: a stand-alone machine whose turn has not come stays as it is.
+fn end_with_the_group(upgrade: &mut Upgrade, others: Brought, now: Timestamp) {
+    let Brought { upgraded, bad } = others;
+    let limit = upgrade.policy.rolling.max_unhealthy_upgraded_instance_percent.get();
+    upgrade.error = Some(UpgradeError {
+        code: UpgradeErrorCode::MaxUnhealthyUpgradedInstancePercentExceededInRollingUpgrade,
+        message: format!(
+            "{bad} of {upgraded} upgraded stand-alone machines of its group are unhealthy \
+             (maxUnhealthyUpgradedInstancePercent = {limit}); nothing was begun here"
+        ),
+        details: Vec::new(),
+    });
+    end(upgrade, UpgradeState::Faulted, now);
 }
 
 /// Counts what was upgraded, and names what of it is not healthy and why, in the order of the plan's ids.

@@ -18,7 +18,7 @@ pub(super) fn is_fleet_over_limit(upgrade: &Upgrade, fleet: &dyn FleetView) -> b
 /// How many are unhealthy, and of how many: of the set, or of the group of stand-alone machines that it belongs to.
 pub(super) fn counted(fleet: &dyn FleetView) -> (usize, usize) {
     match fleet.machines() {
-        Some(Machines { total, unhealthy, flying: _ }) => (unhealthy, total),
+        Some(Machines { total, unhealthy, .. }) => (unhealthy, total),
         None => (fleet.unhealthy_count(), fleet.total()),
     }
 }
@@ -26,7 +26,7 @@ pub(super) fn counted(fleet: &dyn FleetView) -> (usize, usize) {
 /// How many more of a group of stand-alone machines may be taken down: the share of a batch, one at least, and never all
 /// of more than one. None where there is no group.
 pub(super) fn room_in_group(upgrade: &Upgrade, fleet: &dyn FleetView) -> Option<usize> {
-    let Machines { total, unhealthy: _, flying } = fleet.machines()?;
+    let Machines { total, flying, .. } = fleet.machines()?;
     let most = upgrade.policy.rolling.batch_max(total).min(total.saturating_sub(1).max(1));
     Some(most.saturating_sub(flying))
 }

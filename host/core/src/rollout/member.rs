@@ -443,6 +443,14 @@ impl Member {
         self.parts.iter().any(|part| matches!(part.state, PartState::Failed { .. }))
     }
 
+    /// Whether it has failed on one component, also while it is brought back.
+    #[must_use]
+    pub fn has_failed_of(&self, component: &Component) -> bool {
+        let failed =
+            |part: &Part| part.component == *component && matches!(part.state, PartState::Failed { .. });
+        self.parts.iter().any(failed)
+    }
+
     /// Whether it has failed, and the version before is there again.
     #[must_use]
     pub fn was_brought_back(&self) -> bool {

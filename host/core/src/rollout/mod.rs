@@ -72,10 +72,10 @@ pub use rollback::{Brake, continued, rollback_of};
 pub use state::{Extent, Progress, Purpose, Stage, StartUpgrade, Upgrade, UpgradeState};
 pub use step::{Event, Step, Wish, step};
 pub use surge::Way;
-pub use timeouts::{Limit, LimitName, Spent, nearest};
+pub use timeouts::{Limit, LimitName, Spent, nearest, nobody_approved};
 pub use trip::{Trip, no_round_trip};
 pub use verdict::{EndedExtension, Tally};
-pub use view::{Evidence, FleetView, Machines, Stop};
+pub use view::{Brought, Evidence, FleetView, Machines, Stop};
 pub use waiting::{Waiting, waiting_for, waiting_now};
 
 #[cfg(test)]

@@ -79,9 +79,11 @@ impl Upgrade {
     /// Nothing is in hand any more for one that nobody lists.
     pub(super) fn let_leave(&mut self, id: &InstanceId, out: &mut Step) {
         self.members.remove(id);
+        self.lost_one = true;
         self.holds.push_back(Hold::of_host(id.clone(), HoldReason::Vanished));
         self.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
         out.changed.insert(id.clone());
+        out.head_changed = true;
         out.left_out_changed = true;
     }
 
@@ -96,6 +98,7 @@ impl Upgrade {
             self.members.remove(id);
             self.holds.push_back(Hold::of_host(id.clone(), HoldReason::Replaced));
         }
+        self.lost_one |= !gone.is_empty();
         self.holds.sort_by(|a, b| a.instance.cmp(&b.instance));
         gone
     }
@@ -124,6 +127,7 @@ impl Upgrade {
         for id in &gone {
             self.members.remove(id);
         }
+        self.lost_one |= !gone.is_empty();
         gone.into_iter().chain(surging).collect()
     }
 

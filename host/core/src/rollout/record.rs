@@ -54,9 +54,13 @@ impl Upgrade {
     #[must_use]
     pub fn left_a_trace(&self) -> bool {
         let is_rollback = matches!(self.purpose, Purpose::Rollback { .. });
-        // Of one that has vanished nobody knows any more how far it had come.
+        // Of one that has vanished nobody knows any more how far it had come, also where it has come back since. Earlier
+        // builds have recorded no more of it than that it is left out.
         let has_lost_one = || self.holds.iter().any(|hold| hold.reason.is_of_one_gone());
-        is_rollback || self.members.values().any(|member| member.attempt > 0) || has_lost_one()
+        is_rollback
+            || self.lost_one
+            || self.members.values().any(|member| member.attempt > 0)
+            || has_lost_one()
     }
 
     /// Whether its end says anything of the version: somebody has it, or there was nobody. Where everybody was left out,
@@ -114,6 +118,7 @@ impl Upgrade {
             extent: self.extent,
             already: self.already,
             unproven: self.unproven.clone(),
+            lost_one: self.lost_one,
             ended: self.ended.clone(),
             releases: self.releases.clone(),
             error: self.error.clone(),

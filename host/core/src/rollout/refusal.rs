@@ -2,11 +2,11 @@
 //!
 //! Changes nothing: a wish that is not refused is granted by the next step.
 
-use crate::domain::{Timestamp, UpgradeId};
+use crate::domain::{ReleaseId, Timestamp, UpgradeId};
 
 use super::state::Upgrade;
 use super::step::Wish;
-use super::view::FleetView;
+use super::view::{FleetView, Stop};
 use super::waiting::{Waiting, approval_before, waiting_now};
 
 /// Why a wish makes no sense now. Each names the upgrade.
@@ -39,6 +39,18 @@ pub enum WishRefusal {
     /// There is nothing to bypass.
     #[error("neither a freeze window nor a stopped line holds upgrade `{0}`")]
     NotStopped(UpgradeId),
+    /// Only its release holds it, and that goes on as a whole.
+    #[error(
+        "upgrade `{upgrade}` is held by its release, which no bypass of one set passes; `phasegate release status \
+         {release}` says why, and `phasegate release resume {release}` or, where an earlier region phase is waited for, \
+         `phasegate release approve {release} --region-phase N` lets it go on"
+    )]
+    HeldByRelease {
+        /// Which.
+        upgrade: UpgradeId,
+        /// One of the releases that it is part of.
+        release: ReleaseId,
+    },
 }
 
 /// Why a wish makes no sense now; none when it does.
@@ -61,7 +73,17 @@ pub fn refusal(upgrade: &Upgrade, fleet: &dyn FleetView, now: Timestamp, wish: W
             (!upgrade.paused && !at_checkpoint()).then(|| WishRefusal::NotPaused(id()))
         }
         Wish::Approve => approval_before(upgrade).is_none().then(|| WishRefusal::NoApproval(id())),
-        Wish::Bypass => fleet.stop().is_none().then(|| WishRefusal::NotStopped(id())),
+        Wish::Bypass => {
+            let stops = fleet.stops();
+            let only_its_release = stops.iter().all(|stop| matches!(stop, Stop::Release));
+            match upgrade.releases.first() {
+                _ if stops.is_empty() => Some(WishRefusal::NotStopped(id())),
+                Some(release) if only_its_release => {
+                    Some(WishRefusal::HeldByRelease { upgrade: id(), release: release.clone() })
+                }
+                Some(_) | None => None,
+            }
+        }
         Wish::Retry => Some(WishRefusal::StillRuns(id())),
         Wish::Promote => {
             let passes = matches!(

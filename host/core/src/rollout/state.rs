@@ -267,6 +267,9 @@ pub struct Upgrade {
     /// what is wanted and are not Healthy.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unproven: BTreeSet<PhaseName>,
+    /// One that was planned is gone, or was and has come back as something else: nobody knows how far it had come.
+    #[serde(default)]
+    pub lost_one: bool,
     /// Extensions that ended for themselves while the rest went on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended: Vec<EndedExtension>,
@@ -348,6 +351,7 @@ impl Upgrade {
             extent: Extent::Missing,
             already: 0,
             unproven: BTreeSet::new(),
+            lost_one: false,
             ended: Vec::new(),
             releases: BTreeSet::new(),
             error: None,

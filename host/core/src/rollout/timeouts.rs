@@ -64,6 +64,9 @@ pub struct Spent {
     /// Since the snapshot: for as long are instances asked again that say "not now".
     #[serde(default)]
     asking: Watch,
+    /// The limit that has ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    over: Option<LimitName>,
 }
 
 impl Spent {
@@ -86,7 +89,8 @@ impl Spent {
 }
 
 /// Which limit of time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum LimitName {
     /// `batchTimeout`
     Batch,
@@ -163,6 +167,12 @@ pub(super) fn is_over(upgrade: &Upgrade) -> bool {
     upgrade.error.as_ref().is_some_and(|error| error.code == timeout)
 }
 
+/// Whether an upgrade has ended because nobody approved what came next: that says nothing of the version.
+#[must_use]
+pub fn nobody_approved(upgrade: &Upgrade) -> bool {
+    !upgrade.is_active() && is_over(upgrade) && upgrade.spent.over == Some(LimitName::Approval)
+}
+
 /// Brings the watches to this moment: what they counted is counted, and they run or stand by what holds now.
 pub(super) fn tick(upgrade: &mut Upgrade, fleet: &dyn FleetView, now: Timestamp, out: &mut Step) {
     let before = upgrade.spent;
@@ -227,6 +237,8 @@ pub(super) fn end_overdue(
     // A person who cancels waits for nothing but the batch in flight.
     if !upgrade.cancel_requested {
         upgrade.error = Some(error(upgrade, limit));
+        upgrade.spent.over = Some(limit.name);
+        out.head_changed = true;
         upgrade.then_roll_back |= then == OnTimeout::RollBack;
     }
     // What is run after a batch that does not begin comes first.

@@ -15,6 +15,7 @@ use super::member::{Member, MemberState};
 use super::part::{Part, PartState};
 use super::state::{Purpose, Upgrade, UpgradeState};
 use super::step::Step;
+use super::view::FleetView;
 
 /// An extension whose part of an upgrade has ended before the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +90,12 @@ pub(super) fn failed(upgrade: &Upgrade) -> usize {
 }
 
 /// Ends those extensions that are over the limit by themselves; gives whether there were any, and something is left.
-pub(super) fn end_guilty(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) -> bool {
+pub(super) fn end_guilty(
+    upgrade: &mut Upgrade,
+    fleet: &dyn FleetView,
+    now: Timestamp,
+    out: &mut Step,
+) -> bool {
     let surges = upgrade.policy.rolling.max_surge;
     if upgrade.purpose != Purpose::Forward || surges {
         return false;
@@ -100,7 +106,9 @@ pub(super) fn end_guilty(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) 
     for change in open.changes().filter(|change| change.component != Component::Application) {
         let Tally { successful, failed, .. } = upgrade.tally_of(&change.component);
         // Whoever has all that is wanted has this, too.
-        let all = successful + failed + gate::brought_before(upgrade);
+        let others = gate::beside_of(upgrade, &change.component, fleet);
+        let all = successful + failed + gate::brought_before(upgrade) + others.upgraded;
+        let failed = failed + others.bad;
         if limit.is_exceeded_by(failed, all) {
             let why = format!(
                 "{change} failed on {failed} of {all} instances (maxUnhealthyUpgradedInstancePercent = {}), and goes no \
@@ -116,8 +124,9 @@ pub(super) fn end_guilty(upgrade: &mut Upgrade, now: Timestamp, out: &mut Step) 
     let before = upgrade.ended.clone();
     upgrade.ended.extend(guilty);
     let progress = upgrade.members.progress();
-    let judged = progress.successful + progress.failed + gate::brought_before(upgrade);
-    if limit.is_exceeded_by(failed(upgrade), judged) {
+    let others = gate::beside(upgrade, fleet);
+    let judged = progress.successful + progress.failed + gate::brought_before(upgrade) + others.upgraded;
+    if limit.is_exceeded_by(failed(upgrade) + others.bad, judged) {
         // The others are over it as well: it is one end for all.
         upgrade.ended = before;
         return false;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::domain::{BatchOf, ExtensionName, FreshIds, Health, InstanceId, Timestamp, Unheard, UpgradeId};
+use crate::domain::{
+    BatchOf, Component, ExtensionName, FreshIds, Health, InstanceId, Timestamp, Unheard, UpgradeId,
+};
 use crate::plan::{Candidate, Standing};
 
 /// What a step may know of the fleet. A trait, so that the loop, the simulator and the tests give
@@ -126,7 +128,7 @@ pub trait FleetView {
 }
 
 /// The stand-alone machines of one subscription in one location, which are counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Machines {
     /// All of them.
     pub total: usize,
@@ -134,6 +136,17 @@ pub struct Machines {
     pub unhealthy: usize,
     /// Those that upgrades of others have in flight.
     pub flying: usize,
+    /// What the releases that an upgrade is part of have come to on the others, for each component of its goal.
+    pub others: BTreeMap<Component, Brought>,
+}
+
+/// Instances that have been brought to a version, or were to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Brought {
+    /// All of them.
+    pub upgraded: usize,
+    /// Those that failed, or are unhealthy by now.
+    pub bad: usize,
 }
 
 /// Whether everybody has been asked since a moment.

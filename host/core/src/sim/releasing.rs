@@ -224,7 +224,7 @@ impl World {
             }
         }
         for release in fleet.releases.active().filter(|release| release.state == ReleaseState::Running) {
-            let failed = release.failed().count();
+            let failed = release.failed_units().len();
             if failed > release.allowed {
                 let detail = format!("{failed} sets of {} failed, and it goes on", release.id);
                 self.violation(Rule::Stopped, detail);
@@ -355,7 +355,9 @@ fn is_open(part: &Part, bake: Duration, now: Timestamp) -> bool {
         Run::Done => part.watched_since.is_none_or(|since| since + bake > now),
         // Tried as often as it was to be: passed over where so many may.
         Run::Ended { how: How::Incomplete, retry_at: None, .. } => false,
-        Run::Waits | Run::GoesBack | Run::Ended { how: How::Incomplete | How::Cancelled, .. } => true,
+        Run::Waits
+        | Run::GoesBack
+        | Run::Ended { how: How::Incomplete | How::Cancelled | How::NotApproved, .. } => true,
         Run::Runs => !part.passed_over,
         Run::Left(_) | Run::Back | Run::NotBack { .. } | Run::Ended { how: How::Faulted, .. } => false,
     }

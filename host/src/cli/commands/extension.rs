@@ -1,12 +1,14 @@
 //! `phasegate extension` and `phasegate feature`: the catalogue, and who gets what of it.
 
+use std::collections::BTreeSet;
+
 use crate::cli::args::{EnrolArgs, ExtensionArgs, ExtensionVerb, FeatureArgs, FeatureVerb, OutputArgs};
 use crate::cli::client::Client;
 use crate::cli::exit::Exit;
 use crate::cli::output::{self, or_dash, table};
 use crate::cli::progress::Progress;
 use crate::cli::target;
-use phasegate_core::domain::{ExtensionType, ScaleSetName, Subscription};
+use phasegate_core::domain::{ExtensionType, ReleaseVersion, ScaleSetName, Subscription};
 use phasegate_wire as wire;
 
 use super::release;
@@ -68,7 +70,7 @@ pub fn run(args: &ExtensionArgs) -> anyhow::Result<Exit> {
             } else {
                 output::data(&format!("{subject} {version} is withdrawn\n"))?;
             }
-            if *rollback { goes_back(&client, subject, version) } else { Ok(Exit::Done) }
+            if *rollback { goes_back(&client, subject, version, &one) } else { Ok(Exit::Done) }
         }
         ExtensionVerb::OptOut(args) => enrol(&client, args, "opt-out", "is opted out of"),
         ExtensionVerb::OptIn(args) => enrol(&client, args, "opt-in", "takes part again in"),
@@ -76,8 +78,14 @@ pub fn run(args: &ExtensionArgs) -> anyhow::Result<Exit> {
 }
 
 /// Says which releases take the version back. Where none does, or not everywhere, the answer is no: it stays where it is.
-fn goes_back(client: &Client, subject: &str, version: &str) -> anyhow::Result<Exit> {
+fn goes_back(
+    client: &Client,
+    subject: &str,
+    version: &str,
+    one: &wire::ExtensionType,
+) -> anyhow::Result<Exit> {
     let all = release::of_version(client, subject, version)?;
+    let stays = stays(client, &all, version, one)?;
     let ids = |state: &wire::ReleaseState| -> Vec<&str> {
         all.iter().filter(|one| one.state == *state).map(|one| one.id.as_str()).collect()
     };
@@ -108,7 +116,51 @@ fn goes_back(client: &Client, subject: &str, version: &str) -> anyhow::Result<Ex
         ),
     };
     output::talk(&talk);
-    Ok(exit)
+    for (set, component) in &stays {
+        let other = match component.as_str() {
+            "application" => "--to VERSION".to_owned(),
+            name => format!("--extension {name}=VERSION"),
+        };
+        output::talk(&format!(
+            "scale set `{set}` stays at {version}, which no release has brought there: `phasegate upgrade rollback {set}` \
+             takes back what was started there last, and `phasegate upgrade start {set} {other}` brings another version\n"
+        ));
+    }
+    Ok(if stays.is_empty() { exit } else { Exit::No })
+}
+
+/// Sets that are at a version which no release takes back there: a person has started it. With what of them it is.
+fn stays(
+    client: &Client,
+    all: &[wire::ReleaseInBrief],
+    version: &str,
+    one: &wire::ExtensionType,
+) -> anyhow::Result<Vec<(String, String)>> {
+    let wanted = ReleaseVersion::parse(version).ok();
+    let has_it = |it: &&wire::ExtensionUse| {
+        let has = it.version.as_deref().and_then(|has| ReleaseVersion::parse(has).ok());
+        wanted.is_some() && has == wanted
+    };
+    let mut has: Vec<(String, String)> =
+        one.scale_sets.iter().filter(has_it).map(|it| (it.scale_set.clone(), it.component.clone())).collect();
+    for release in all {
+        if has.is_empty() {
+            break;
+        }
+        let detail: wire::ReleaseDetail = client.get(&format!("/v1/releases/{}", release.id))?;
+        // What was taken back and brought there again since, a person has brought.
+        let brought =
+            |set: &wire::ReleaseSet| set.upgrade.is_some() && set.state != wire::ReleaseSetState::Back;
+        let sets: BTreeSet<&str> = detail
+            .phases
+            .iter()
+            .flat_map(|phase| &phase.scale_sets)
+            .filter(|set| brought(set))
+            .map(|set| set.scale_set.as_str())
+            .collect();
+        has.retain(|(name, _)| !sets.contains(name.as_str()));
+    }
+    Ok(has)
 }
 
 /// Runs one verb about the feature.

@@ -1,5 +1,6 @@
 //! `phasegate release`: releases of extensions through regions.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
@@ -201,6 +202,9 @@ fn render(detail: &wire::ReleaseDetail) -> String {
         counts(one)
     );
     text.push_str(&phases(&detail.phases, "WANTED BEFORE"));
+    if let Some(why) = &one.waits_for_people {
+        let _ = writeln!(text, "nothing goes on before a person has decided: {why}");
+    }
     text
 }
 
@@ -251,8 +255,32 @@ fn phases(all: &[wire::ReleasePhase], wanted: &str) -> String {
         } else {
             text.push_str(&table(&headings, &rows));
         }
+        text.push_str(&groups(phase));
     }
     text.push('\n');
+    text
+}
+
+/// The groups of stand-alone machines of a region phase: each is one set for the limits of health.
+fn groups(phase: &wire::ReleasePhase) -> String {
+    let mut machines: BTreeMap<&str, (usize, usize, usize)> = BTreeMap::new();
+    for set in &phase.scale_sets {
+        let Some(group) = &set.group else { continue };
+        let (all, has_it, failed) = machines.entry(group).or_default();
+        *all += 1;
+        *has_it += usize::from(set.eligible > 0 && set.at_version == set.eligible);
+        *failed += usize::from(matches!(
+            set.state,
+            wire::ReleaseSetState::Failed | wire::ReleaseSetState::Incomplete
+        ));
+    }
+    let mut text = String::new();
+    for (group, (all, has_it, failed)) in machines {
+        let _ = writeln!(
+            text,
+            "stand-alone machines of {group}, counted as one set: {has_it} of {all} have the version, {failed} failed"
+        );
+    }
     text
 }
 

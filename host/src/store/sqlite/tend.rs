@@ -262,7 +262,7 @@ impl Reader<'_> {
 
     /// As `Upgrade::left_a_trace`, of a head alone.
     fn left_a_trace(&self, head: &Upgrade) -> Result<Trace, SqliteStoreError> {
-        if matches!(head.purpose, Purpose::Rollback { .. }) {
+        if matches!(head.purpose, Purpose::Rollback { .. }) || head.lost_one {
             return Ok(Trace::Left);
         }
         let tried =

@@ -3,18 +3,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::enrol;
 use super::estate::Before;
 use super::turn::{self, part_of};
 use super::view::{self, Planned};
-use crate::domain::{
-    By, Digest, ExtensionType, Location, Now, ReleaseId, ReleaseVersion, ScaleSetName, Subscription,
-};
-use crate::kernel::command::{Begins, Enrol, Quarantined, ReleaseCommand, ReleaseWish, ThenBack};
+use crate::domain::{By, Digest, ExtensionType, Location, Now, ReleaseId, ReleaseVersion};
+use crate::kernel::command::{Begins, Quarantined, ReleaseCommand, ReleaseWish, ThenBack};
 use crate::kernel::memory::Memories;
 use crate::kernel::out::Out;
 use crate::kernel::refusal::{Refusal, ReleaseRefusal};
 use crate::kernel::state::Fleet;
-use crate::record::{OptOut, Registered, Write};
+use crate::record::Write;
 use crate::release::catalogue::VERSIONS_MAX;
 use crate::release::not_through_before;
 use crate::release::{
@@ -47,10 +46,10 @@ pub(in crate::kernel) fn grant(
         ReleaseCommand::Wish(id, wish) => wish_for(fleet, id, *wish, by, now, out),
         ReleaseCommand::Enrol(name, subject, enrol) => {
             fleet.set(name)?;
-            opt(fleet, (name, subject), *enrol, by, now, out)
+            enrol::opt(fleet, (name, subject), *enrol, by, now, out)
         }
         ReleaseCommand::Feature(subscription, enrol) => {
-            register(fleet, subscription, *enrol, by, now, out);
+            enrol::register(fleet, subscription, *enrol, by, now, out);
             Ok(())
         }
     };
@@ -164,6 +163,8 @@ fn withdraw(
         end_with(fleet, number, end, out);
         turn::say(fleet, number, (code, format!("{subject} {key} was withdrawn")), by, now, out);
     }
+    // Whoever is below the one that is newest now gets that one; where releases end first, at their end.
+    begin_by_itself(fleet, by, now, out);
     Ok(())
 }
 
@@ -445,7 +446,7 @@ fn wish_for(
 
 /// Goes on after a pause, and past the sets that have failed so far.
 fn resume(fleet: &mut Fleet, release: &Release, out: &mut Out) {
-    let failed = release.failed().count();
+    let failed = release.failed_units().len();
     let halted = release.state == ReleaseState::Halted;
     change(fleet, release.number, out, |release| {
         release.paused = false;
@@ -453,49 +454,4 @@ fn resume(fleet: &mut Fleet, release: &Release, out: &mut Out) {
             release.allowed = release.allowed.max(failed);
         }
     });
-}
-
-fn opt(
-    fleet: &mut Fleet,
-    (name, subject): (&ScaleSetName, &ExtensionType),
-    enrol: Enrol,
-    by: &By,
-    now: Now,
-    out: &mut Out,
-) -> Result<(), ReleaseRefusal> {
-    let has = fleet.sets.get(name).map(|set| set.spec.estate.enrolments.clone()).unwrap_or_default();
-    if !has.iter().any(|one| one.subject == *subject) {
-        let known = has.into_iter().map(|one| one.subject).collect();
-        return Err(ReleaseRefusal::NotInModel { scale_set: name.clone(), subject: subject.clone(), known });
-    }
-    let key = (name.clone(), subject.clone());
-    let said = match enrol {
-        Enrol::Out => Some(OptOut { at: now.wall.date(), by: by.actor.clone(), reason: by.reason.clone() }),
-        Enrol::In => None,
-    };
-    match said.clone() {
-        Some(said) => _ = fleet.releases.opted_out.insert(key, said),
-        None => _ = fleet.releases.opted_out.remove(&key),
-    }
-    out.writes.push(Write::OptOut(name.clone(), subject.clone(), said));
-    let _ = fleet.change(name);
-    if enrol == Enrol::In {
-        begin_by_itself(fleet, by, now, out);
-    }
-    Ok(())
-}
-
-fn register(fleet: &mut Fleet, subscription: &Subscription, enrol: Enrol, by: &By, now: Now, out: &mut Out) {
-    let said = match enrol {
-        Enrol::In => Some(Registered { at: now.wall.date(), by: by.actor.clone() }),
-        Enrol::Out => None,
-    };
-    match said.clone() {
-        Some(said) => _ = fleet.releases.registered.insert(subscription.clone(), said),
-        None => _ = fleet.releases.registered.remove(subscription),
-    }
-    out.writes.push(Write::Feature(subscription.clone(), said));
-    if enrol == Enrol::In {
-        begin_by_itself(fleet, by, now, out);
-    }
 }

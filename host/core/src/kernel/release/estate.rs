@@ -14,7 +14,7 @@ use crate::release::{
     Child, ChildEnd, End, EstateView, Facts, How, Left, Moves, Part, Release, ReleaseState, Run, Tally, Well,
     may_move,
 };
-use crate::rollout::{MemberState, Purpose, Upgrade, UpgradeState};
+use crate::rollout::{MemberState, Purpose, Upgrade, UpgradeState, nobody_approved};
 
 /// The fleet, as one release sees it.
 pub(super) struct Estate<'a> {
@@ -56,6 +56,7 @@ impl<'a> Before<'a> {
             Run::Ended { how: How::Faulted | How::Incomplete, .. } => {
                 matches!(it.state, ReleaseState::Ended(End::Completed, _)).then_some(Left::FailedBefore)
             }
+            Run::Ended { how: How::NotApproved, .. } => Some(Left::NotApproved),
             Run::Waits | Run::Left(_) | Run::Runs | Run::GoesBack | Run::Back | Run::NotBack { .. } => None,
         })
     }
@@ -84,8 +85,11 @@ impl EstateView for Estate<'_> {
         let before = match standing {
             Ok(_) if self.release.is_a_persons() => None,
             Ok(Moves::Up) => self.before.said_of(name),
-            // It failed, and the version is wanted there still.
-            Ok(Moves::There) if lacks => self.before.said_of(name).filter(|left| *left == Left::FailedBefore),
+            // It failed, or nobody approved it, and the version is wanted there still.
+            Ok(Moves::There) if lacks => {
+                let ended = |left: &Left| matches!(left, Left::FailedBefore | Left::NotApproved);
+                self.before.said_of(name).filter(ended)
+            }
             Ok(Moves::There) | Err(_) => None,
         };
         let standing =
@@ -170,6 +174,8 @@ pub(super) fn is_too_unhealthy(fleet: &Fleet, set: &SetState) -> bool {
 /// The latest upgrade of a set, as far as it is that of the release.
 fn child(set: &SetState, part: &Part) -> Option<Child> {
     let (id, latest) = (part.upgrade.clone()?, set.upgrade.as_ref()?);
+    // The latest that has left a trace, where that is the one of the release.
+    let before = set.touched.as_deref().filter(|before| before.id == id && part.run == Run::Runs);
     let end = if latest.id == id {
         end_of(latest, &part.component)
     } else {
@@ -180,9 +186,16 @@ fn child(set: &SetState, part: &Part) -> Option<Child> {
                 } else {
                     // Nothing had gone wrong: a person wanted it back.
                     let by_a_person =
-                        || ChildEnd::Cancelled("it was taken back to what it had before".to_owned());
-                    because.clone().map_or_else(by_a_person, ChildEnd::Faulted)
+                        || ChildEnd::Cancelled("a person took it back to what it had before".to_owned());
+                    match before {
+                        Some(before) if nobody_approved(before) => end_of(before, &part.component),
+                        Some(_) | None => because.clone().map_or_else(by_a_person, ChildEnd::Faulted),
+                    }
                 }
+            }
+            // What came next has not ended it: how it ended itself is known.
+            Purpose::Forward | Purpose::Manual if before.is_some_and(|before| !before.is_active()) => {
+                before.map_or(ChildEnd::Running, |before| end_of(before, &part.component))
             }
             Purpose::Forward | Purpose::Manual | Purpose::Rollback { .. } => {
                 ChildEnd::Cancelled(format!("upgrade `{}` was started in its place", latest.id))
@@ -208,8 +221,9 @@ fn end_of(upgrade: &Upgrade, component: &Component) -> ChildEnd {
         (UpgradeState::Faulted, None) if !upgrade.ended.is_empty() && upgrade.is_through() => {
             ChildEnd::Completed
         }
+        (UpgradeState::Faulted, None) if nobody_approved(upgrade) => ChildEnd::NotApproved(why()),
         (UpgradeState::Faulted, None) => ChildEnd::Faulted(why()),
-        (UpgradeState::Cancelled, _) => ChildEnd::Cancelled("it was cancelled".to_owned()),
+        (UpgradeState::Cancelled, _) => ChildEnd::Cancelled("a person cancelled it".to_owned()),
     }
 }
 

@@ -3,6 +3,7 @@
 //! What a release decides is `crate::release`; what runs in a scale set is an ordinary upgrade of it.
 
 mod commands;
+mod enrol;
 mod estate;
 mod turn;
 mod view;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use super::commands;
 use super::estate::{self, Estate};
-use crate::domain::{By, Change, Goal, Now, ReleaseId, ReleaseVersion, ScaleSetName, Version};
+use crate::domain::{
+    By, Change, Goal, Now, ReleaseId, ReleaseVersion, ScaleSetName, SetKind, Subscription, Version,
+};
 use crate::kernel::command::{Quarantined, StartOptions};
 use crate::kernel::memory::Memories;
 use crate::kernel::out::Out;
@@ -129,6 +131,9 @@ fn round(
         }
     }
     fleet.releases.wake_at = wake_at;
+    if numbers.iter().any(|number| has_ended_withdrawn(fleet, *number)) && fleet.held.is_none() {
+        commands::begin_by_itself(fleet, &By::host(), now, out);
+    }
     // What has moved may let a pair of another release go on.
     let mut has_acted = !rest.is_empty() || (numbers.len() > 1 && !moved.is_empty());
     for number in numbers.iter().filter(|number| moved.iter().any(|other| other != *number)) {
@@ -149,6 +154,13 @@ fn round(
         perform(fleet, memories, number, action, now, out);
     }
     Round { acted: has_acted, whole }
+}
+
+/// Whether a release has ended whose version was withdrawn: an older one is the newest now, and waited for that.
+fn has_ended_withdrawn(fleet: &Fleet, number: u64) -> bool {
+    let Some(release) = fleet.releases.all.get(&number).filter(|it| !it.is_active()) else { return false };
+    let published = fleet.releases.catalogue.get(&release.subject);
+    published.is_some_and(|it| it.withdrawal(release.version.version()).is_some())
 }
 
 /// Sets that have the type in their model and are not known to a release join it at their place.
@@ -180,8 +192,15 @@ pub(super) fn part_of(release: &mut Release, set: &SetState) -> Option<Part> {
     Some(Part {
         from: set.model.of(&enrolment.component).cloned(),
         after: estate.after.clone(),
+        machines_of: machines_of(set),
         ..Part::waiting(estate.location.clone(), phase, enrolment.component.clone())
     })
+}
+
+/// Of a stand-alone machine: the subscription whose machines in its region are one group.
+pub(super) fn machines_of(set: &SetState) -> Option<Subscription> {
+    let estate = &set.spec.estate;
+    (estate.kind == SetKind::VirtualMachines).then(|| estate.subscription.clone())
 }
 
 /// Changes one set of a release, and records it.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::commands;
 use super::estate::{self, Estate, standing, tally};
+use super::{commands, turn};
 use crate::domain::{Component, ExtensionType, Location, Now, ReleaseVersion, ScaleSetName, Version};
 use crate::kernel::refusal::Refusal;
 use crate::kernel::state::{Fleet, SetState};
@@ -105,6 +105,7 @@ pub(super) fn planned(fleet: &Fleet, subject: &ExtensionType, version: &ReleaseV
             location: set.spec.estate.location.clone(),
             from: set.model.of(&enrolment.component).cloned(),
             runs: runs(set, &enrolment.component),
+            machines_of: turn::machines_of(set),
             after: set.spec.estate.after.clone(),
             standing,
             held_unhealthy: estate::is_too_unhealthy(fleet, set),
@@ -170,7 +171,11 @@ pub mod released {
                 Run::Done => part.was_touched() && release.state == ReleaseState::Ending(End::RolledBack),
                 Run::Left(_) | Run::Runs | Run::GoesBack | Run::Back | Run::NotBack { .. } => false,
             };
-            let why = open.then(|| why_not_begun(release, (name, facts.as_ref()), &estate, now.at));
+            let holding =
+                fleet.held.as_ref().filter(|_| release.is_active() && (open || part.is_in_flight()));
+            let why = holding.map(|hold| NotBegun::Holding { why: hold.to_string() });
+            let not_begun = || why_not_begun(release, (name, facts.as_ref()), &estate, now.at);
+            let why = why.or_else(|| open.then(not_begun));
             let why = why.or_else(|| unwell(release, part, facts.as_ref()?));
             let why = why.or_else(|| held_back(fleet, release, (name, part), now));
             let set = fleet.sets.get(name);

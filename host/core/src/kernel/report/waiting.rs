@@ -464,7 +464,7 @@ fn between<'a>(waiting: Waiting, upgrade: &'a Upgrade, set: &'a SetState, now: N
         Waiting::Zone => {
             WaitsFor::Zone { region: &set.spec.estate.location, zones: set.neighbours.zones().collect() }
         }
-        Waiting::Group => WaitsFor::Group(set.neighbours.machines.unwrap_or_default()),
+        Waiting::Group => WaitsFor::Group(set.neighbours.machines.clone().unwrap_or_default()),
         Waiting::Silence { until } => WaitsFor::Silence { instances: silent(set), until },
         Waiting::Bake { until } => {
             let rounds = if let Stage::Baking { rounds, .. } = upgrade.stage { rounds } else { 0 };

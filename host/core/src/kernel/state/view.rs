@@ -257,7 +257,7 @@ impl FleetView for SetView<'_> {
     }
 
     fn machines(&self) -> Option<Machines> {
-        self.set.neighbours.machines
+        self.set.neighbours.machines.clone()
     }
 
     fn moment(&self, date: Timestamp) -> Timestamp {

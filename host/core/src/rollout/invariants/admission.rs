@@ -116,7 +116,7 @@ impl Check<'_> {
         let fleet = self.seen.fleet;
         let (total, down) = (fleet.total(), fleet.unhealthy());
         let share = self.seen.after.policy.rolling.max_unhealthy_instance_percent;
-        if let Some(Machines { total, unhealthy, flying }) = fleet.machines() {
+        if let Some(Machines { total, unhealthy, flying, .. }) = fleet.machines() {
             if share.is_exceeded_by(unhealthy, total) {
                 self.report(
                     Rule::Budget,
@@ -158,7 +158,21 @@ impl Check<'_> {
         // A release has brought them there before.
         let upgraded = upgraded + if after.releases.is_empty() { 0 } else { after.already };
         let limit = self.seen.after.policy.rolling.max_unhealthy_upgraded_instance_percent;
-        if limit.is_exceeded_by(bad, upgraded) {
+        // Stand-alone machines of a group are one set for it.
+        let group = self.seen.fleet.machines().filter(|_| !after.releases.is_empty());
+        let counts_alone = group.is_none();
+        for (component, others) in group.into_iter().flat_map(|group| group.others) {
+            let is_open = after.ended.iter().all(|ended| ended.change.component != component);
+            if is_open && limit.is_exceeded_by(bad + others.bad, upgraded + others.upgraded) {
+                let (bad, all) = (bad + others.bad, upgraded + others.upgraded);
+                self.report(
+                    Rule::UpgradedLimit,
+                    format!("admitted with {bad} of {all} of a group unhealthy"),
+                );
+                return;
+            }
+        }
+        if counts_alone && limit.is_exceeded_by(bad, upgraded) {
             self.report(Rule::UpgradedLimit, format!("admitted with {bad} of {upgraded} upgraded unhealthy"));
         }
     }

@@ -141,3 +141,18 @@ fn too_many_unhealthy_between_batches_stops_after_the_batch() {
     assert_eq!(world.applied.len(), 2);
     assert_eq!(world.upgrade.progress().successful, 2);
 }
+
+#[test]
+fn who_was_in_hand_and_is_gone_leaves_a_trace_also_when_it_has_come_back() {
+    let mut world = world(fleet(&[Some(0); 4]), policy(), GATE);
+    world.look();
+    let first = world.upgrade.members.in_flight().next().unwrap().clone();
+    let in_flight = world.upgrade.members.in_flight().count();
+    world.upgrade.reconfigured(|instance| *instance != first, |_| false, world.now);
+    assert!(world.upgrade.left_a_trace());
+    if in_flight == 1 {
+        // It is there again, with what was brought to it: as a candidate like any other it is left out no more.
+        world.upgrade.holds.clear();
+        assert!(world.upgrade.left_a_trace() && world.upgrade.head().left_a_trace());
+    }
+}

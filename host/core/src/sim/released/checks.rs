@@ -111,7 +111,9 @@ impl Checks {
             Run::Runs => !part.passed_over,
             // Tried as often as it was to be: passed over where so many may.
             Run::Ended { how: How::Incomplete, retry_at: None, .. } => false,
-            Run::Waits | Run::GoesBack | Run::Ended { how: How::Incomplete | How::Cancelled, .. } => true,
+            Run::Waits
+            | Run::GoesBack
+            | Run::Ended { how: How::Incomplete | How::Cancelled | How::NotApproved, .. } => true,
             Run::Left(_)
             | Run::Done
             | Run::Back

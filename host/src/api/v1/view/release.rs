@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use phasegate_core::domain::{Digest, ExtensionType, Now, ReleaseVersion, Version};
+use phasegate_core::domain::{Digest, ExtensionType, Now, ReleaseVersion, ScaleSetName, Version};
 use phasegate_core::kernel::released::{self, Standing};
 use phasegate_core::kernel::{Fleet, Planned};
 use phasegate_core::release::{
     End, How, Left, Moves, Part, PlannedPhase, PlannedSet, Release, ReleaseState, Run, Strategy, Tally,
+    waits_for_people,
 };
 use phasegate_wire as wire;
 
@@ -85,6 +86,7 @@ fn set_state(part: &Part) -> wire::ReleaseSetState {
         Run::Ended { how: How::Faulted, .. } => wire::ReleaseSetState::Failed,
         Run::Ended { how: How::Incomplete, .. } => wire::ReleaseSetState::Incomplete,
         Run::Ended { how: How::Cancelled, .. } => wire::ReleaseSetState::Cancelled,
+        Run::Ended { how: How::NotApproved, .. } => wire::ReleaseSetState::NotApproved,
         Run::GoesBack => wire::ReleaseSetState::GoingBack,
         Run::Back => wire::ReleaseSetState::Back,
         Run::NotBack { .. } => wire::ReleaseSetState::NotBack,
@@ -109,7 +111,26 @@ pub(crate) fn brief(release: &Release) -> wire::ReleaseInBrief {
         region_phase: begun.map(|part| part.phase + 1).max().unwrap_or(0),
         region_phases: release.phases.len(),
         scale_sets,
+        waits_for_people: waits_for_people(release).map(|(name, part)| stuck(release, name, part)),
     }
+}
+
+/// What a release waits for, and the commands that help.
+fn stuck(release: &Release, name: &ScaleSetName, part: &Part) -> String {
+    let (id, state) = (&release.id, set_state(part));
+    let again = match &part.run {
+        Run::Ended { how: How::Incomplete | How::NotApproved, .. } => {
+            format!("`phasegate upgrade retry {name}` tries it again")
+        }
+        _ => format!("`phasegate upgrade start {name}` brings it there"),
+    };
+    let last = release.phases.len();
+    let next = if part.phase + 1 < last {
+        format!(", `phasegate release approve {id} --region-phase {}` goes on without it", part.phase + 2)
+    } else {
+        String::new()
+    };
+    format!("scale set `{name}` is {state} and is not tried again by itself: {again}{next}")
 }
 
 /// All releases, the latest first.
@@ -178,6 +199,7 @@ fn set(name: String, standing: &Standing) -> wire::ReleaseSet {
         text,
         from: part.from.as_ref().map(ToString::to_string),
         runs: counted(runs),
+        group: part.machines_of.as_ref().map(|of| format!("{of}/{}", part.location)),
         after: part.after.iter().map(ToString::to_string).collect(),
         upgrade: part.upgrade.as_ref().map(ToString::to_string),
         tries: part.tries,
@@ -253,6 +275,7 @@ fn planned_set(set: &PlannedSet, (index, phase): (usize, &PlannedPhase)) -> wire
         text,
         from: set.from.as_ref().map(ToString::to_string),
         runs: counted(&set.runs),
+        group: set.machines_of.as_ref().map(|of| format!("{of}/{}", set.location)),
         after: set.after.iter().map(ToString::to_string).collect(),
         upgrade: None,
         tries: 0,

@@ -56,8 +56,12 @@ pub(super) fn follow_to(
     } else {
         output::data(&render(&detail))?;
     }
+    if let Some(why) = &detail.brief.waits_for_people {
+        output::talk(&format!("nothing goes on before a person has decided: {why}\n"));
+    }
     // It is over, and yet somebody does not have it.
-    let is_short = count(&detail.brief, &[ReleaseSetState::Incomplete, ReleaseSetState::Cancelled]) > 0;
+    let short = [ReleaseSetState::Incomplete, ReleaseSetState::Cancelled, ReleaseSetState::NotApproved];
+    let is_short = count(&detail.brief, &short) > 0;
     Ok(if detail.brief.state == *wanted && !is_short { Exit::Done } else { Exit::No })
 }
 
@@ -92,12 +96,20 @@ fn count(brief: &wire::ReleaseInBrief, states: &[ReleaseSetState]) -> usize {
 fn is_over(brief: &wire::ReleaseInBrief) -> bool {
     let count = |states: &[ReleaseSetState]| count(brief, states);
     let moves = count(&[ReleaseSetState::Running, ReleaseSetState::GoingBack]);
-    let failed = count(&[ReleaseSetState::Failed, ReleaseSetState::Incomplete, ReleaseSetState::Cancelled]);
+    let failed = count(&[
+        ReleaseSetState::Failed,
+        ReleaseSetState::Incomplete,
+        ReleaseSetState::Cancelled,
+        ReleaseSetState::NotApproved,
+    ]);
     let halted = brief.state == ReleaseState::Halted;
     let ends = brief.state == ReleaseState::Ending;
     let waits =
         if halted || brief.state == ReleaseState::Paused { 0 } else { count(&[ReleaseSetState::Waiting]) };
-    has_ended(&brief.state) || (halted && moves == 0) || (failed > 0 && moves == 0 && waits == 0 && !ends)
+    has_ended(&brief.state)
+        || brief.waits_for_people.is_some()
+        || (halted && moves == 0)
+        || (failed > 0 && moves == 0 && waits == 0 && !ends)
 }
 
 #[cfg(test)]
@@ -116,7 +128,17 @@ mod tests {
             region_phase: 1,
             region_phases: 1,
             scale_sets: sets.iter().map(|(state, count)| (state.to_string(), *count)).collect(),
+            waits_for_people: None,
         }
+    }
+
+    #[test]
+    fn it_is_followed_no_longer_where_nothing_goes_on_before_a_person_has_decided() {
+        use ReleaseSetState::{Incomplete, Waiting};
+        let mut stuck = brief(ReleaseState::Running, &[(Waiting, 1), (Incomplete, 1)]);
+        assert!(!is_over(&stuck), "its retry may be due");
+        stuck.waits_for_people = Some("scale set `a` is Incomplete".to_owned());
+        assert!(is_over(&stuck));
     }
 
     #[test]
