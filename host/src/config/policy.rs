@@ -6,9 +6,8 @@ use super::freeze;
 use super::rules::{batches, phases};
 use crate::keys::{Form, Given, Is, Key, Section, Value, no_check};
 use phasegate_core::domain::{
-    Bake, Checkpoints, Decisions, FailureRules, FreezeWindows, HealthGate, HealthSettings, OnBakeFailure,
-    OnBreach, OnInstanceFailure, OnTimeout, Percent, Phase, RetryRule, RollingUpgradePolicy, ScaleSet,
-    Timeouts, UpgradeMode, UpgradePolicy,
+    Bake, Decisions, FreezeWindows, HealthGate, HealthSettings, OnBakeFailure, OnBreach, OnInstanceFailure,
+    OnTimeout, Percent, Phase, RetryRule, RollingUpgradePolicy, ScaleSet, UpgradeMode, UpgradePolicy,
 };
 
 /// What `healthGate` says. What it does not say follows from how instances are probed.
