@@ -205,7 +205,7 @@ fn one_that_was_adopted_and_replaced_by_hand_is_told_apart_and_not_ended() {
     by_hand.kill().unwrap();
     by_hand.wait().unwrap();
     site.wait_until_healthy();
-    wait_for("the host's own to serve again", || own());
+    wait_for("the host's own to serve again", own);
     let ended = site.run(&["upgrade", "start", "orders", "--to", "v2", "--wait"]);
     assert_eq!(ended.code, 0, "{ended:?}");
     host.kill();

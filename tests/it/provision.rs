@@ -157,7 +157,7 @@ fn settings_that_a_killed_host_has_left_are_for_nobody_else_and_go_with_the_next
     site.write("held", "");
     let host = site.host();
     site.wait_until_healthy();
-    assert_eq!(handed_out(&site), [foreign.clone()]);
+    assert_eq!(handed_out(&site), std::slice::from_ref(&foreign));
     host.stop();
     assert_eq!(fs::read_to_string(foreign).unwrap(), "of somebody else");
 }

@@ -147,6 +147,25 @@ fn differs(a: &Part, b: &Part) -> bool {
     Part { seen_well, watched_since, has_shown, ..a.clone() } != *b
 }
 
+/// How the way back of a set stands.
+fn goes_back(part: &mut Part, (name, facts): (&ScaleSetName, &Facts), out: &mut Step) {
+    match &facts.child {
+        Some(Child { end: ChildEnd::Running, .. }) => {}
+        Some(Child { end: ChildEnd::Completed, .. }) if !facts.remains => part.run = Run::Back,
+        Some(Child { end: ChildEnd::Completed, .. }) if facts.only_touched && part.from.is_some() => {
+            let text = format!("scale set `{name}` has the version on others too, which go back next");
+            out.actions.push(Action::Say("goes-back", text));
+            out.actions.push(Action::RollBack(name.clone()));
+        }
+        Some(Child { end, .. }) => {
+            let why = not_back(end);
+            out.actions.push(Action::Say("not-back", format!("scale set `{name}` is not back: {why}")));
+            part.run = Run::NotBack { why };
+        }
+        None => part.run = Run::Back,
+    }
+}
+
 /// What has become of one set.
 fn take_in(
     release: &Release,
@@ -179,23 +198,7 @@ fn take_in(
             }
             Ok(_) => {}
         },
-        Run::GoesBack => match &facts.child {
-            Some(Child { end: ChildEnd::Running, .. }) => {}
-            Some(Child { end: ChildEnd::Completed, .. }) if !facts.remains => part.run = Run::Back,
-            Some(Child { end: ChildEnd::Completed, .. }) if facts.only_touched && part.from.is_some() => {
-                let text = format!(
-                    "scale set `{name}` has instances with the version that came later, which go back too"
-                );
-                out.actions.push(Action::Say("goes-back", text));
-                out.actions.push(Action::RollBack(name.clone()));
-            }
-            Some(Child { end, .. }) => {
-                let why = not_back(end);
-                out.actions.push(Action::Say("not-back", format!("scale set `{name}` is not back: {why}")));
-                part.run = Run::NotBack { why };
-            }
-            None => part.run = Run::Back,
-        },
+        Run::GoesBack => goes_back(part, (name, &facts), out),
         Run::Done if facts.standing == Ok(Moves::Up) && facts.busy.is_none() => {
             let why = "it was taken back to what it had before".to_owned();
             out.actions.push(Action::Say("set-ended", format!("scale set `{name}` ended: {why}")));
