@@ -133,9 +133,8 @@ fn set_state(
     let listed = Arc::new(std::mem::take(&mut spec.instances));
     spec.instances = super::discovered::together(&listed, &discovered);
     let with_row = share.memberships.iter().map(|(id, _)| *id).collect();
-    let unlisted = members::in_hand::unlisted(stored.upgrades.get(&spec.name), &spec.instances, &with_row);
-    let put_off: Vec<InstanceId> = unlisted.iter().map(|instance| instance.id.clone()).collect();
-    spec.instances.extend(unlisted.into_iter().map(|instance| (instance.id.clone(), instance)));
+    let upgrade = stored.upgrades.get(&spec.name);
+    let put_off = members::in_hand::take_in(&mut spec.instances, upgrade, &with_row);
     let (model, good, said_anew) = model(&spec, stored, out);
     let quarantined = stored.quarantined.iter().filter(|((set, _), _)| *set == spec.name);
     let mut state = SetState {
