@@ -113,15 +113,6 @@ fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
     shares
 }
 
-/// Takes those in whom nobody lists any more while something of them is in hand: they leave when that is over.
-fn take_in_unlisted(spec: &mut ScaleSet, share: &Share<'_>, stored: &Stored) -> Vec<InstanceId> {
-    let with_row = share.memberships.iter().map(|(id, _)| *id).collect();
-    let unlisted = members::in_hand::unlisted(stored.upgrades.get(&spec.name), &spec.instances, &with_row);
-    let put_off = unlisted.iter().map(|instance| instance.id.clone()).collect();
-    spec.instances.extend(unlisted.into_iter().map(|instance| (instance.id.clone(), instance)));
-    put_off
-}
-
 /// One scale set from its configuration and its record. A changed configuration of the model wins over an
 /// older `upgrade start --to`; otherwise the record wins.
 fn set_state(
@@ -141,7 +132,9 @@ fn set_state(
     let held_back = held_back.map(|(id, _)| (*id).clone()).collect();
     let listed = Arc::new(std::mem::take(&mut spec.instances));
     spec.instances = super::discovered::together(&listed, &discovered);
-    let put_off = take_in_unlisted(&mut spec, &share, stored);
+    let with_row = share.memberships.iter().map(|(id, _)| *id).collect();
+    let upgrade = stored.upgrades.get(&spec.name);
+    let put_off = members::in_hand::take_in(&mut spec.instances, upgrade, &with_row);
     let (model, good, said_anew) = model(&spec, stored, out);
     let quarantined = stored.quarantined.iter().filter(|((set, _), _)| *set == spec.name);
     let mut state = SetState {

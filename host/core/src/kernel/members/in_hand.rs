@@ -13,17 +13,22 @@ use crate::kernel::out::Out;
 use crate::kernel::state::SetState;
 use crate::rollout::{Member, Upgrade};
 
-/// Those that are in hand and not listed, as the record has them. Who has a row of their own goes by that.
-pub(in crate::kernel) fn unlisted(
+/// Takes those among the listed who are in hand and not listed, as the record has them, and gives them. Who has a row of
+/// their own goes by that.
+pub(in crate::kernel) fn take_in(
+    listed: &mut Members,
     upgrade: Option<&Upgrade>,
-    listed: &Members,
     with_row: &BTreeSet<&InstanceId>,
-) -> Vec<Arc<Instance>> {
+) -> Vec<InstanceId> {
     let Some(upgrade) = upgrade.filter(|upgrade| upgrade.is_active()) else { return Vec::new() };
     let stays_away = |id: &&InstanceId| listed.contains_key(*id) || with_row.contains(*id);
     let unlisted = upgrade.members.in_flight().filter(|id| !stays_away(id));
     let members = unlisted.filter_map(|id| upgrade.members.get(id)).filter(|member| member.is_in_hand());
-    members.filter_map(|member| member.listed_as.as_deref().cloned().map(Arc::new)).collect()
+    let unlisted: Vec<Arc<Instance>> =
+        members.filter_map(|member| member.listed_as.as_deref().cloned().map(Arc::new)).collect();
+    let ids = unlisted.iter().map(|instance| instance.id.clone()).collect();
+    listed.extend(unlisted.into_iter().map(|instance| (instance.id.clone(), instance)));
+    ids
 }
 
 /// Lets those leave when what is in hand for them is over, and remembers of all others that they stay.
