@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::yaml::{self, InvalidYamlError};
 
@@ -14,9 +16,23 @@ use super::yaml::{self, InvalidYamlError};
 pub(super) struct Group {
     /// `host:port` each.
     pub(super) targets: Vec<String>,
-    /// Of all of them.
-    #[serde(default)]
+    /// Of all of them. A number or a truth value is a text, as in YAML.
+    #[serde(default, deserialize_with = "texts")]
     pub(super) labels: BTreeMap<String, String>,
+}
+
+/// Labels whose values may be written as what they look like.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let values = BTreeMap::<String, Value>::deserialize(deserializer)?;
+    let text = |(name, value): (String, Value)| match value {
+        Value::String(text) => Ok((name, text)),
+        Value::Number(number) => Ok((name, number.to_string())),
+        Value::Bool(is_so) => Ok((name, is_so.to_string())),
+        Value::Null | Value::Array(_) | Value::Object(_) => {
+            Err(D::Error::custom(format!("label `{name}` is no text, number or truth value")))
+        }
+    };
+    values.into_iter().map(text).collect()
 }
 
 /// In which language a source speaks.
@@ -42,6 +58,8 @@ pub enum InvalidTargetsError {
 
 /// Reads the groups.
 pub(super) fn parse(bytes: &[u8], language: Language) -> Result<Vec<Group>, InvalidTargetsError> {
+    // Windows programs put a byte-order mark in front.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match language {
         Language::Json => Ok(serde_json::from_slice(bytes)?),
         Language::Yaml => {
@@ -57,7 +75,8 @@ mod tests {
 
     #[test]
     fn both_languages_say_the_same() {
-        let json = br#"[{"targets": ["a:1", "b:2"], "labels": {"zone": "1"}}, {"targets": []}]"#;
+        let json =
+            b"\xef\xbb\xbf[{\"targets\": [\"a:1\", \"b:2\"], \"labels\": {\"zone\": 1}}, {\"targets\": []}]";
         let yaml = b"- targets: [a:1, 'b:2']\n  labels:\n    zone: 1\n- targets: []\n";
         let (json, yaml) = (parse(json, Language::Json).unwrap(), parse(yaml, Language::Yaml).unwrap());
         assert_eq!(json, yaml);
@@ -74,7 +93,7 @@ mod tests {
             ("[{\"targets\": [1]}]", "invalid type: integer"),
             ("[{\"labels\": {}}]", "missing field `targets`"),
             ("[{\"targets\": [], \"lables\": {}}]", "unknown field `lables`"),
-            ("[{\"targets\": [], \"labels\": {\"a\": 1}}]", "invalid type: integer"),
+            ("[{\"targets\": [], \"labels\": {\"a\": [1]}}]", "label `a` is no text, number or truth value"),
             ("[{\"targets\": [\"a:1\"]}", "EOF while parsing"),
         ] {
             let error = parse(text.as_bytes(), Language::Json).unwrap_err().to_string();

@@ -139,9 +139,9 @@ plain_order!(ExtensionName);
 
 string_id!(
     /// A version of the application or of an extension, as the site names it. It travels into
-    /// argument lists and paths, hence the narrow alphabet and no `/`.
+    /// argument lists and paths, hence the narrow alphabet and no `/`. Those of dpkg and rpm have a `~`, and not in front.
     Version,
-    "._+-:@"
+    "._+-:@~"
 );
 plain_order!(Version);
 
@@ -314,9 +314,9 @@ mod tests {
         for (text, message) in [
             ("", "is empty"),
             ("-rf", "starts with '-'; start with a letter or a digit"),
-            ("a b", "contains ' '; use letters, digits and ._+-:@"),
-            ("a/b", "contains '/'; use letters, digits and ._+-:@"),
-            ("v1\n", "contains '\\n'; use letters, digits and ._+-:@"),
+            ("a b", "contains ' '; use letters, digits and ._+-:@~"),
+            ("a/b", "contains '/'; use letters, digits and ._+-:@~"),
+            ("v1\n", "contains '\\n'; use letters, digits and ._+-:@~"),
         ] {
             assert_eq!(Version::parse(text).unwrap_err().to_string(), message, "{text:?}");
         }

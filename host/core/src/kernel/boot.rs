@@ -113,6 +113,12 @@ fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
     shares
 }
 
+/// Those whom their source does not name any more.
+fn held_back(share: &Share<'_>) -> OrdSet<InstanceId> {
+    let held = share.discovered.iter().filter(|(_, found)| found.named == StillNamed::Held);
+    held.map(|(id, _)| (*id).clone()).collect()
+}
+
 /// One scale set from its configuration and its record. A changed configuration of the model wins over an
 /// older `upgrade start --to`; otherwise the record wins.
 fn set_state(
@@ -123,13 +129,9 @@ fn set_state(
     out: &mut Out,
 ) -> SetState {
     let SetConfig { mut spec, driver, on_failure } = config;
-    let discovered: OrdMap<InstanceId, Arc<Instance>> = share
-        .discovered
-        .iter()
-        .map(|(id, found)| ((*id).clone(), Arc::new(found.instance.clone())))
-        .collect();
-    let held_back = share.discovered.iter().filter(|(_, found)| found.named == StillNamed::Held);
-    let held_back = held_back.map(|(id, _)| (*id).clone()).collect();
+    let found = share.discovered.iter();
+    let discovered = found.map(|(id, found)| ((*id).clone(), Arc::new(found.instance.clone()))).collect();
+    let held_back = held_back(&share);
     let listed = Arc::new(std::mem::take(&mut spec.instances));
     spec.instances = super::discovered::together(&listed, &discovered);
     let with_row = share.memberships.iter().map(|(id, _)| *id).collect();

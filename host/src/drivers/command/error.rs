@@ -139,6 +139,7 @@ impl From<ProgramError> for DriverError {
             ProgramError::Render(_)
             | ProgramError::Settings(_)
             | ProgramError::Resolve(_)
+            | ProgramError::Run(RunError::Start(_))
             | ProgramError::Untouched(_) => Self::untouched(error),
             other => Self::of_kind(other),
         }

@@ -49,6 +49,15 @@ impl CommandLines for Script {
                 command.argv[0] = "no-such-program".to_owned();
                 Ok(command)
             }
+            "v-no-interpreter" => {
+                use std::os::unix::fs::PermissionsExt as _;
+                let path = self.dir.join("no-interpreter");
+                std::fs::write(&path, "#!/bin/sh\r\ntrue\r\n").unwrap();
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+                let mut command = self.command("upgrade");
+                command.argv[0] = path.to_str().unwrap().to_owned();
+                Ok(command)
+            }
             _ => Ok(self.command("upgrade")),
         }
     }

@@ -189,7 +189,8 @@ fn of_ports(host: &str, text: &str) -> anyhow::Result<Vec<Address>> {
 fn of_file(path: &Path, port: Option<u16>) -> anyhow::Result<Vec<Address>> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     let mut all: Vec<Address> = Vec::new();
-    for (number, line) in text.lines().enumerate() {
+    // Windows programs put a byte-order mark in front.
+    for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let line = line.split('#').next().unwrap_or_default().trim();
         if line.is_empty() {
             continue;

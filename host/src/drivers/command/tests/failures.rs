@@ -93,9 +93,12 @@ async fn after_a_failure_nothing_is_taken_for_granted() {
 #[tokio::test]
 async fn a_failure_says_whether_anything_was_touched() {
     let site = site(Setup::default());
-    for (version, touched) in
-        [("v2-untouched", Touched::No), ("v-missing", Touched::No), ("v2-fail", Touched::Perhaps)]
-    {
+    for (version, touched) in [
+        ("v2-untouched", Touched::No),
+        ("v-missing", Touched::No),
+        ("v-no-interpreter", Touched::No),
+        ("v2-fail", Touched::Perhaps),
+    ] {
         let error = site.driver.ensure(request("1", version, version)).await.unwrap_err();
         assert_eq!(error.touched(), touched, "{error}");
     }
