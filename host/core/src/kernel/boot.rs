@@ -90,6 +90,14 @@ struct Share<'a> {
     provisions: Vec<(&'a InstanceId, &'a Provision)>,
 }
 
+impl Share<'_> {
+    /// What a source has found.
+    fn found(&self) -> OrdMap<InstanceId, Arc<Instance>> {
+        let found = self.discovered.iter();
+        found.map(|(id, found)| ((*id).clone(), Arc::new(found.instance.clone()))).collect()
+    }
+}
+
 fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
     let mut shares: BTreeMap<ScaleSetName, Share<'_>> = BTreeMap::new();
     for ((set, id), membership) in &stored.memberships {
@@ -123,11 +131,7 @@ fn set_state(
     out: &mut Out,
 ) -> SetState {
     let SetConfig { mut spec, driver, on_failure } = config;
-    let discovered: OrdMap<InstanceId, Arc<Instance>> = share
-        .discovered
-        .iter()
-        .map(|(id, found)| ((*id).clone(), Arc::new(found.instance.clone())))
-        .collect();
+    let discovered = share.found();
     let held_back = share.discovered.iter().filter(|(_, found)| found.named == StillNamed::Held);
     let held_back = held_back.map(|(id, _)| (*id).clone()).collect();
     let listed = Arc::new(std::mem::take(&mut spec.instances));

@@ -120,7 +120,7 @@ async fn one_that_ignores_its_end_holds_the_end_of_the_host_for_a_moment() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
             tokio::time::sleep(Duration::from_millis(400)).await;
-            let began = std::time::Instant::now();
+            let began = tokio::time::Instant::now();
             runs.shutdown().await;
             began.elapsed()
         });
