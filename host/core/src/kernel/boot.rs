@@ -90,6 +90,14 @@ struct Share<'a> {
     provisions: Vec<(&'a InstanceId, &'a Provision)>,
 }
 
+impl Share<'_> {
+    /// What a source has found.
+    fn found(&self) -> OrdMap<InstanceId, Arc<Instance>> {
+        let found = self.discovered.iter();
+        found.map(|(id, found)| ((*id).clone(), Arc::new(found.instance.clone()))).collect()
+    }
+}
+
 fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
     let mut shares: BTreeMap<ScaleSetName, Share<'_>> = BTreeMap::new();
     for ((set, id), membership) in &stored.memberships {
@@ -113,12 +121,6 @@ fn shares(stored: &Stored) -> BTreeMap<ScaleSetName, Share<'_>> {
     shares
 }
 
-/// Those whom their source does not name any more.
-fn held_back(share: &Share<'_>) -> OrdSet<InstanceId> {
-    let held = share.discovered.iter().filter(|(_, found)| found.named == StillNamed::Held);
-    held.map(|(id, _)| (*id).clone()).collect()
-}
-
 /// One scale set from its configuration and its record. A changed configuration of the model wins over an
 /// older `upgrade start --to`; otherwise the record wins.
 fn set_state(
@@ -129,9 +131,9 @@ fn set_state(
     out: &mut Out,
 ) -> SetState {
     let SetConfig { mut spec, driver, on_failure } = config;
-    let found = share.discovered.iter();
-    let discovered = found.map(|(id, found)| ((*id).clone(), Arc::new(found.instance.clone()))).collect();
-    let held_back = held_back(&share);
+    let discovered = share.found();
+    let held_back = share.discovered.iter().filter(|(_, found)| found.named == StillNamed::Held);
+    let held_back = held_back.map(|(id, _)| (*id).clone()).collect();
     let listed = Arc::new(std::mem::take(&mut spec.instances));
     spec.instances = super::discovered::together(&listed, &discovered);
     let with_row = share.memberships.iter().map(|(id, _)| *id).collect();

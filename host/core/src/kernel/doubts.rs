@@ -15,7 +15,7 @@ use super::out::{About, Out, SelfDoubt};
 use super::state::{Fleet, SetState};
 use crate::domain::{By, Custody, InstanceId, Now, ScaleSetName, Timestamp};
 use crate::record::audit::{Doubt, What};
-use crate::release::{Part, Run};
+use crate::release::{Left, Part, Run};
 use crate::rollout::{Event, Progress};
 
 /// One silent instance proves nothing about the host.
@@ -43,7 +43,8 @@ pub(super) fn stood_still(fleet: &mut Fleet, length: Duration, now: Now, out: &m
 /// A host has started in the middle of an upgrade or of a release: whoever is part of it had been heard when it began, so
 /// that most of them may be silent at once from the first look on. What the host starts itself has yet to say something.
 pub(super) fn resume(fleet: &mut Fleet, name: &ScaleSetName) {
-    let is_part = |part: &Part| !matches!(part.run, Run::Left(_));
+    // The outage may be what a set was left out for.
+    let is_part = |part: &Part| !matches!(part.run, Run::Left(left) if left != Left::HeldUnhealthy);
     let is_released = fleet.releases.active().any(|release| release.parts.get(name).is_some_and(is_part));
     let Some(set) = fleet.change(name) else { return };
     if set.driver.custody == Custody::Host {

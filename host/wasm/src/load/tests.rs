@@ -1,3 +1,5 @@
+//! How often a component is compiled.
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -383,6 +383,8 @@ fn roll_back(
             let text = format!("scale set `{name}` has nothing that could be taken back");
             say(fleet, number, ("set-stays", text), &By::host(), now, out);
         }
+        // Another release, or whoever else waited for the set, has begun there in this very turn: that ends first.
+        Err(Refusal::StillRunning { .. }) => change(fleet, (number, name), out, |part| part.run = Run::Waits),
         Err(refusal) => stays(fleet, (number, name), refusal.to_string(), now, out),
     }
     fleet.releases.dirty = true;

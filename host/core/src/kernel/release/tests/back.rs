@@ -151,6 +151,27 @@ fn who_had_the_version_before_the_release_goes_back_with_it() {
 }
 
 #[test]
+fn a_way_back_waits_for_the_release_that_begins_in_the_same_turn() {
+    for then in [false, true] {
+        let mut world = World::new();
+        world.publish("contoso/agent", "1.1").unwrap();
+        world.until(|world| world.set("canary-a").active().is_some());
+        world.publish("contoso/logs", "1.1").unwrap();
+        world.step();
+        if then {
+            let (subject, version) = (subject("contoso/agent"), version("1.1"));
+            world.ask(ReleaseCommand::Withdraw { subject, version, then: ThenBack::GoBack }).unwrap();
+        } else {
+            wish(&mut world, 1, ReleaseWish::RollBack).unwrap();
+        }
+        world.until(|world| !release(world, 1).is_active());
+        assert!(is(&world, 1, "RolledBack"), "{:?}", release(&world, 1).log);
+        assert_eq!(world.at("1.0").len(), 8, "{:?}", release(&world, 1).log);
+        world.until(|world| is(world, 2, "Completed"));
+    }
+}
+
+#[test]
 fn what_two_releases_share_is_back_in_both() {
     let mut world = World::new();
     world.publish("contoso/agent", "1.1").unwrap();

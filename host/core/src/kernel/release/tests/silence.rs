@@ -5,7 +5,7 @@ use crate::domain::*;
 use crate::kernel::command::Command;
 use crate::kernel::report::{WaitsFor, waiting};
 use crate::kernel::state::SetState;
-use crate::release::Run;
+use crate::release::{Left, Run};
 use crate::rollout::{Stage, Wish};
 
 fn name(text: &str) -> ScaleSetName {
@@ -120,6 +120,27 @@ fn a_host_that_starts_without_its_network_doubts_itself_too() {
     let mut world = silent_in_the_gate(6, &ALL).restart();
     pass(&mut world, 600);
     assert_eq!((failed(&world), world.is("Running")), (0, true));
+    world.silent.clear();
+    world.until(|world| world.is("Completed"));
+}
+
+#[test]
+fn a_restart_in_the_outage_forgets_nobody_whom_the_outage_has_left_out() {
+    let two = |name: &str, location: &str| {
+        let mut config = set(name, location);
+        config.spec.instances.retain(|id, _| ["0", "1"].contains(&id.as_str()));
+        config
+    };
+    let sets = vec![two("a", "canary"), two("b", "canary"), two("c", "eastus")];
+    let mut world = World::of(sets, rules());
+    world.publish("contoso/agent", "1.1").unwrap();
+    world.until(|world| in_hand(world).is_some());
+    world.silent = ["a", "b", "c"].map(name).into();
+    let of_c = |world: &World| world.release().unwrap().parts[&name("c")].run.clone();
+    world.until(|world| of_c(world) == Run::Left(Left::HeldUnhealthy));
+    let mut world = world.restart();
+    pass(&mut world, 900);
+    assert_eq!((failed(&world), world.is("Running")), (0, true), "{:?}", world.release().unwrap().log);
     world.silent.clear();
     world.until(|world| world.is("Completed"));
 }
