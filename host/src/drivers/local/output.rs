@@ -45,13 +45,19 @@ pub(in crate::drivers) fn make_folder(path: &Path) -> io::Result<()> {
 
 /// Opens the log for appending; somebody may have removed its folder.
 pub(in crate::drivers) fn open_log(path: &Path) -> Result<File, OpenLogError> {
-    let open = || OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    // A pipe that nobody reads would be waited for.
+    let at_once = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let open = || OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(at_once).open(path);
     let opened = open().or_else(|error| match path.parent() {
         Some(folder) if error.kind() == io::ErrorKind::NotFound => {
             make_folder(folder)?;
             open()
         }
         Some(_) | None => Err(error),
+    });
+    let is_file = |file: &File| file.metadata().is_ok_and(|found| found.is_file());
+    let opened = opened.and_then(|file| {
+        if is_file(&file) { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
     });
     opened.map_err(|error| OpenLogError { path: path.to_owned(), error })
 }
@@ -105,7 +111,9 @@ pub(in crate::drivers) struct Written {
 impl Written {
     /// The file that has this name now.
     pub(in crate::drivers) fn at(path: &Path) -> Self {
-        Self { path: path.to_owned(), file: OpenOptions::new().read(true).write(true).open(path).ok() }
+        let is_file = std::fs::metadata(path).is_ok_and(|found| found.is_file());
+        let file = is_file.then(|| OpenOptions::new().read(true).write(true).open(path).ok()).flatten();
+        Self { path: path.to_owned(), file }
     }
 
     /// Cuts the file when the process has made it too large, and keeps its end beside the log. What is written in between
@@ -158,6 +166,9 @@ pub(in crate::drivers) fn last_line(bytes: &[u8]) -> String {
 }
 
 fn read_tail(path: &Path, start: u64) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Ok(Vec::new());
+    }
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
     let limit = TAIL_LEN_MAX as u64;
@@ -219,6 +230,9 @@ mod tests {
         log.file.write_all(b"lost").unwrap();
         assert_eq!(log.start, 0);
         log.kept.keep_small().unwrap();
+        let pipe = temp.path().join("db-2.log");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        open_log_for_start(&pipe).unwrap().file.write_all(b"lost").unwrap();
     }
 
     #[test]
