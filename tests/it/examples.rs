@@ -316,3 +316,39 @@ fn three_postgresql_are_upgraded_standbys_first_and_the_primary_last_after_a_pro
     drop(clusters);
     host.stop();
 }
+
+/// The gate of CONFIGURATION.md that asks Prometheus lets nothing pass that Prometheus does not know.
+#[test]
+fn the_gate_that_asks_prometheus_says_no_where_nobody_knows() {
+    let text = fs::read_to_string(repository().join("host/CONFIGURATION.md")).unwrap();
+    let script = text.split("# error-rate.sh:").nth(1).unwrap().split("\n```").next().unwrap();
+    if !["jq", "awk"].iter().all(|one| std::path::Path::new("/usr/bin").join(one).exists()) {
+        eprintln!("left out: no jq or awk here");
+        return;
+    }
+    let site = Site::new();
+    let script = site.write("error-rate.sh", format!("#!/bin/sh\n# {script}"));
+    let rate = |value: &str| format!(r#"{{"data":{{"result":[{{"value":[1,"{value}"]}}]}}}}"#);
+    for (answer, direction, expected) in [
+        (Some(rate("0.002")), "forward", 0),
+        (Some(rate("1e-05")), "forward", 0),
+        (Some(rate("0")), "forward", 0),
+        (Some(rate("0.5")), "forward", 75),
+        (Some(rate("+Inf")), "forward", 75),
+        (Some(rate("NaN")), "forward", 75),
+        (Some(r#"{"data":{"result":[]}}"#.to_owned()), "forward", 75),
+        (Some("<html>".to_owned()), "forward", 75),
+        (Some(String::new()), "forward", 75),
+        (None, "forward", 75),
+        (None, "back", 0),
+    ] {
+        let code = if answer.is_some() { 0 } else { 22 };
+        let said = answer.clone().unwrap_or_default();
+        let stub = site.write("curl", format!("#!/bin/sh\ncat <<'E'\n{said}\nE\nexit {code}\n"));
+        fs::set_permissions(stub, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let path = format!("{}:/usr/bin:/bin", site.path("").display());
+        let mut sh = Command::new("sh");
+        sh.arg(&script).arg(direction).env("PATH", path).stdout(Stdio::null()).stderr(Stdio::null());
+        assert_eq!(sh.status().unwrap().code(), Some(expected), "{answer:?} {direction}");
+    }
+}
