@@ -109,8 +109,9 @@ pub(super) fn between(
     }
     let is_live = upgrade.is_forward() && upgrade.policy.decisions == Decisions::Live;
     if is_live && now >= resume_at && stopped(upgrade, fleet, now).is_none() {
-        if let Some(waiting) = unheard(upgrade, fleet, now) {
-            waiting.until().into_iter().for_each(|until| out.wake(until));
+        if unheard(upgrade, fleet, now).is_some() {
+            // Nobody is waited for longer, also where the end of a grace period is no event before that.
+            upgrade.recovering_until.into_iter().for_each(|until| out.wake(until));
             return false;
         }
         // Nothing is admitted before that is over, and then all are asked again.
