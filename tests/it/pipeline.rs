@@ -86,13 +86,17 @@ fn what_fails_at_a_stage_leaves_the_old_one() {
 #[test]
 fn compiled_code_is_kept_and_never_trusted_blindly() {
     let (site, _answers) = site("");
-    let compiled = || -> Vec<_> {
-        let files = std::fs::read_dir(site.path("data/compiled")).unwrap().flatten().map(|file| file.path());
+    let compiled = |folder: &str| -> Vec<_> {
+        let files = std::fs::read_dir(site.path(folder)).unwrap().flatten().map(|file| file.path());
         files.filter(|path| !path.ends_with("key")).collect()
     };
+    // What comes with the program is kept for all hosts of the user, too.
+    let both = ["data/compiled", "cache/phasegate/compiled"];
     started(&site).stop();
-    assert_eq!(compiled().len(), 1, "the built-in component is the same one");
-    // Where two plugins have it, the second one finds it in memory, whichever that is.
+    for folder in both {
+        assert_eq!(compiled(folder).len(), 1, "the built-in component is the same one");
+    }
+    // Where two plugins have it, the second one finds it in memory or waits for it, whichever that is.
     let notes = || -> Vec<String> {
         let plugins = site.json(&["plugin", "list"])["plugins"].as_array().unwrap().clone();
         let stages = plugins.iter().map(|plugin| stage(plugin, "compile"));
@@ -101,13 +105,20 @@ fn compiled_code_is_kept_and_never_trusted_blindly() {
     let all_are = |expected: &str| {
         let notes = notes();
         assert!(notes.iter().any(|note| note == expected), "{notes:?}");
-        assert!(notes.iter().all(|note| note == expected || note == "in memory"), "{notes:?}");
+        let found = [expected, "in memory", "cached"];
+        assert!(notes.iter().all(|note| found.contains(&note.as_str())), "{notes:?}");
     };
     let host = started(&site);
     all_are("cached");
     host.stop();
+    for path in compiled(both[0]) {
+        std::fs::remove_file(path).unwrap();
+    }
+    let host = started(&site);
+    all_are("cached");
+    host.stop();
     for harm in ["cut", "changed"] {
-        for path in compiled() {
+        for path in both.into_iter().flat_map(compiled) {
             let mut bytes = std::fs::read(&path).unwrap();
             let middle = bytes.len() / 2;
             if harm == "cut" {
