@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::enrolment::Left;
 use super::estate::{EstateView, Facts};
 use super::gates::Gates;
 use super::state::{End, How, Release, ReleaseState, Run};
@@ -234,7 +235,9 @@ pub(super) fn judge(
         return NotBegun::Pair { region: pair.clone() };
     }
     let comes_first = |set: &&ScaleSetName| match release.parts.get(*set).map(|part| &part.run) {
-        None | Some(Run::Done | Run::Left(_)) => false,
+        // One that is unhealthy for now has its turn still.
+        Some(Run::Left(left)) => *left == Left::HeldUnhealthy,
+        None | Some(Run::Done) => false,
         Some(
             Run::Waits | Run::Runs | Run::Ended { .. } | Run::GoesBack | Run::Back | Run::NotBack { .. },
         ) => true,
