@@ -31,6 +31,21 @@ fn released() -> World {
     world
 }
 
+/// A second release of the version goes everywhere, and then the version is withdrawn and goes back.
+fn started_again_and_withdrawn(world: &mut World) {
+    let (subject, version) = (subject("contoso/agent"), version("1.1"));
+    let again = ReleaseCommand::Start {
+        subject: subject.clone(),
+        version: version.clone(),
+        plan: None,
+        quarantined: crate::kernel::command::Quarantined::Refuse,
+    };
+    world.ask(again).unwrap();
+    world.until(|world| is(world, 2, "Completed"));
+    world.ask(ReleaseCommand::Withdraw { subject, version, then: ThenBack::GoBack }).unwrap();
+    world.until(|world| [1, 2].iter().all(|number| !release(world, *number).is_active()));
+}
+
 #[test]
 fn a_set_whose_way_back_fails_is_not_back_and_may_be_tried_once_more() {
     let mut world = released();
@@ -89,17 +104,7 @@ fn what_several_releases_have_brought_goes_back_with_all_of_them() {
     world.until(|world| world.at("1.1").len() == 2);
     wish(&mut world, 1, ReleaseWish::Stop).unwrap();
     world.until(|world| is(world, 1, "Stopped"));
-    let (subject, version) = (subject("contoso/agent"), version("1.1"));
-    let again = ReleaseCommand::Start {
-        subject: subject.clone(),
-        version: version.clone(),
-        plan: None,
-        quarantined: crate::kernel::command::Quarantined::Refuse,
-    };
-    world.ask(again).unwrap();
-    world.until(|world| is(world, 2, "Completed"));
-    world.ask(ReleaseCommand::Withdraw { subject, version, then: ThenBack::GoBack }).unwrap();
-    world.until(|world| [1, 2].iter().all(|number| !release(world, *number).is_active()));
+    started_again_and_withdrawn(&mut world);
     assert_eq!(world.at("1.0").len(), 8, "{:?}", release(&world, 1).log);
 }
 
@@ -178,17 +183,7 @@ fn what_two_releases_share_is_back_in_both() {
     world.until(|world| world.set("eastus-a").active().is_some());
     wish(&mut world, 1, ReleaseWish::Stop).unwrap();
     world.until(|world| is(world, 1, "Stopped"));
-    let (subject, version) = (subject("contoso/agent"), version("1.1"));
-    let again = ReleaseCommand::Start {
-        subject: subject.clone(),
-        version: version.clone(),
-        plan: None,
-        quarantined: crate::kernel::command::Quarantined::Refuse,
-    };
-    world.ask(again).unwrap();
-    world.until(|world| is(world, 2, "Completed"));
-    world.ask(ReleaseCommand::Withdraw { subject, version, then: ThenBack::GoBack }).unwrap();
-    world.until(|world| [1, 2].iter().all(|number| !release(world, *number).is_active()));
+    started_again_and_withdrawn(&mut world);
     assert_eq!(world.at("1.0").len(), 8);
     for number in [1, 2] {
         assert!(is(&world, number, "RolledBack"), "{number}: {:?}", release(&world, number).log);
